@@ -12,7 +12,9 @@ const serial = /^tests\/(integration|faults|end-to-end|bpf|redirect|agent|envoy-
 
 const chosen = process.argv.slice(2).map((path) => relative(root, resolve(path)));
 const files = globSync('tests/**/*.test.ts', { cwd: root, exclude: ['**/node_modules/**'] })
-  .filter((file) => chosen.length === 0 || chosen.some((path) => file === path || file.startsWith(`${path}/`)))
+  .filter(
+    (file) => chosen.length === 0 || chosen.some((path) => file === path || file.startsWith(`${path}/`)),
+  )
   .sort();
 
 let passed = 0;
