@@ -2,7 +2,7 @@
 // `node tests/run.ts [FOLDER|FILE …]` runs only those and skips lint.
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
