@@ -1,1 +1,54 @@
-export {};
+/** Policy documents and facts in; subject policies, classes, deltas and explanations out. No I/O. */
+export type { EndpointState, EngineDelta, EngineState, EngineUpdate, SubjectChange } from './types/delta.ts';
+export type { Engine, EngineOptions, IdentityAllocator } from './types/engine.ts';
+export type {
+  Explanation,
+  Flow,
+  FlowVerdict,
+  PeerRef,
+  RuleNote,
+  SideExplanation,
+} from './types/explanation.ts';
+export type { EndpointFact, EngineChange, Labels, NamedPort, ServiceFact } from './types/fact.ts';
+export type { Identity, ReservedName } from './types/identity.ts';
+export { anyIdentity, firstLocalIdentity, identity, reservedIdentities } from './types/identity.ts';
+export type {
+  DnsRule,
+  GrpcRule,
+  HeaderMatch,
+  HeaderRequirement,
+  HttpRule,
+  KafkaRule,
+  L7Kind,
+  L7Rule,
+  ListenerRule,
+  MismatchAction,
+  NamePattern,
+  RuleId,
+  TlsRule,
+} from './types/l7-rule.ts';
+export type { Problem } from './types/problem.ts';
+export type {
+  DnsRequest,
+  GrpcRequest,
+  HttpRequest,
+  KafkaRequest,
+  L7Request,
+  TlsRequest,
+} from './types/request.ts';
+export type { SourceRef } from './types/source-ref.ts';
+export type {
+  ClassId,
+  Direction,
+  Enforced,
+  EntryVerdict,
+  L7Class,
+  L7Set,
+  L7SetId,
+  L7Slot,
+  PolicyMapEntry,
+  SlotId,
+  SlotTls,
+  SubjectKey,
+  SubjectPolicy,
+} from './types/subject-policy.ts';

@@ -1,0 +1,82 @@
+import type { Brand } from './brand.ts';
+import type { Identity } from './identity.ts';
+import type { L7Kind, L7Rule } from './l7-rule.ts';
+import type { SourceRef } from './source-ref.ts';
+
+export type Direction = 'ingress' | 'egress';
+
+/** Identity and named ports of a subject; equal keys share one subject policy. */
+export type SubjectKey = Brand<string, 'SubjectKey'>;
+export type SlotId = Brand<string, 'SlotId'>;
+export type L7SetId = Brand<string, 'L7SetId'>;
+export type ClassId = Brand<string, 'ClassId'>;
+
+/** One `toPorts[].rules` block. Its content changes in place, its id does not. */
+export interface L7Slot {
+  readonly id: SlotId;
+  readonly direction: Direction;
+  readonly kind: L7Kind;
+  /** OR between them. */
+  readonly rules: readonly L7Rule[];
+  /** TLS that must be ended before the rules apply, or null. Only with kind `http`. */
+  readonly tls: SlotTls | null;
+  readonly source: SourceRef;
+  /** Digest of the content: equal digests, equal content. Places in files do not count. */
+  readonly digest: string;
+}
+
+export interface SlotTls {
+  /** `namespace/name` of secrets. */
+  readonly terminating: string | null;
+  readonly originating: string | null;
+}
+
+/** The slots that apply to one direction of a connection, OR between them. Named by its slots, never by content. */
+export interface L7Set {
+  readonly id: L7SetId;
+  readonly direction: Direction;
+  /** `tls` also where a slot needs TLS ended or a server name checked before its own rules. */
+  readonly kind: L7Kind;
+  /** Sorted. */
+  readonly slots: readonly SlotId[];
+}
+
+export type EntryVerdict =
+  | { readonly kind: 'allow' }
+  | { readonly kind: 'deny' }
+  | { readonly kind: 'l7'; readonly set: L7SetId };
+
+/** One key and value of the kernel's policy map, for the lookup that `lookupVerdict` describes. */
+export interface PolicyMapEntry {
+  readonly direction: Direction;
+  /** 0: any peer. */
+  readonly identity: Identity;
+  /** IANA number; 0: any protocol and any port. ICMP types stand in the port. */
+  readonly protocol: number;
+  readonly port: number;
+  /** Leading bits of the port that count, 0 (any port) to 16. */
+  readonly portPrefixLength: number;
+  readonly verdict: EntryVerdict;
+}
+
+/** In a direction that is not enforced everything is allowed without a lookup. */
+export interface Enforced {
+  readonly ingress: boolean;
+  readonly egress: boolean;
+}
+
+/** Everything all documents together say about one subject. A value: never changes. */
+export interface SubjectPolicy {
+  readonly key: SubjectKey;
+  readonly identity: Identity;
+  readonly enforced: Enforced;
+  readonly entries: readonly PolicyMapEntry[];
+}
+
+/** All connections of a class share one listener: AND of the two sides, OR of the slots within a side. */
+export interface L7Class {
+  readonly id: ClassId;
+  readonly kind: L7Kind;
+  readonly egress: L7SetId | null;
+  readonly ingress: L7SetId | null;
+}
