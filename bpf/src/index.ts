@@ -1,1 +1,47 @@
-export {};
+export { addressBytes, type IpAddress, type IpPrefix, ipAddress, ipPrefix } from './address.ts';
+export { BpfError } from './bpf-error.ts';
+export {
+  type AttachedInterface,
+  type Datapath,
+  type DatapathMarks,
+  type DatapathOptions,
+  openDatapath,
+} from './datapath.ts';
+export type {
+  Connection,
+  DatapathMaps,
+  EndpointValue,
+  FlowEnd,
+  LocalAddressValue,
+  PairKey,
+  PairValue,
+  PolicyDirection,
+  PolicyKey,
+  PolicyVerdict,
+  SubjectValue,
+  WideningKey,
+} from './datapath-maps.ts';
+export type { DatapathEvent, EventFlow, EventStream } from './events.ts';
+export {
+  anyIdentity,
+  type Generation,
+  generation,
+  hostIdentity,
+  type IdentityNumber,
+  type Ifindex,
+  identityNumber,
+  ifindex,
+  noSet,
+  type ProxyPort,
+  proxyPort,
+  type SetNumber,
+  type SubjectNumber,
+  setNumber,
+  subjectNumber,
+  worldIdentity,
+} from './numbers.ts';
+export { type Feature, probeFeatures } from './probe.ts';
+export { type ProcessWatch, watchProcess } from './process.ts';
+export { type DropReason, type Reason, reasons } from './reasons.ts';
+export { destroySocket } from './sockets.ts';
+export type { TypedMap } from './typed-map.ts';

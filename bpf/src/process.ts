@@ -1,0 +1,15 @@
+/** A watch on a process that need not be a child. */
+export interface ProcessWatch {
+  /** Resolves once the process has exited; never when the watch is closed first. */
+  readonly exited: Promise<void>;
+  /** Ends the watch and lets the event loop go. Closing twice is the same as once. */
+  close(): void;
+}
+
+/**
+ * Watches a process by pidfd (Linux 5.3), so that a reused pid cannot be mistaken for it. Throws BpfError with
+ * code ESRCH when there is no such process; compare its start time afterwards to know that it is the one meant.
+ */
+export function watchProcess(pid: number): ProcessWatch {
+  throw new Error(`not there yet: ${pid}`);
+}
