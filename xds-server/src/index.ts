@@ -1,1 +1,27 @@
-export {};
+export type { Client, ClientId, ClientNode } from './client.ts';
+export { type Clock, systemClock } from './clock.ts';
+export type { Variant, XdsEvent } from './events.ts';
+export type { InForce, InForceRequest, Outstanding, Refusal, RefusalReason, Target } from './in-force.ts';
+export { defaultLimits, type Limits } from './limits.ts';
+export type { Metrics } from './metrics.ts';
+export {
+  encodedResource,
+  type Resource,
+  type ResourceInput,
+  type ResourceRef,
+  resource,
+  type Version,
+} from './resource.ts';
+export {
+  type Authorization,
+  type LayerName,
+  type ListenAddress,
+  type Listening,
+  type Peer,
+  type ResourceStatus,
+  sharedLayer,
+  type TlsOptions,
+  type Update,
+  type XdsServer,
+  type XdsServerOptions,
+} from './server.ts';
