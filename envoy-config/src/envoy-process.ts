@@ -1,11 +1,13 @@
-/** A process that can be recognised after its pid was given to another: pid and start time. */
-export interface ProcessRecord {
-  readonly pid: number;
-  /** Field 22 of /proc/PID/stat, clock ticks since boot, as text. */
-  readonly startTime: string;
-  /** /proc/sys/kernel/random/boot_id of the boot that `startTime` counts from. */
-  readonly bootId: string;
-  /** SHA-256 (hex) of the bootstrap that it was started with. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { askAdmin } from './envoy-admin.ts';
+import { isAlive, type ProcessIdentity, processIdentity } from './proc.ts';
+
+/** The Envoy that was started, as it is kept over restarts of the agent. */
+export interface ProcessRecord extends ProcessIdentity {
+  /** SHA-256 (hex) of the bootstrap and arguments that it was started with. */
   readonly bootstrapDigest: string;
 }
 
@@ -26,7 +28,7 @@ export type EnvoyState =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'starting'; readonly pid: number }
   | { readonly kind: 'ready'; readonly pid: number }
-  | { readonly kind: 'backing-off'; readonly untilMs: number; readonly failures: number };
+  | { readonly kind: 'backing-off'; readonly failures: number; readonly restartInMs: number };
 
 /** What happened to the process, for logs and metrics. */
 export type EnvoyEvent =
@@ -64,6 +66,7 @@ export interface EnvoyProcess {
   /**
    * Adopts the recorded process when it still lives, else starts one. Resolves when the process
    * exists; see {@link EnvoyProcess.ready} for more. From then on it is restarted whenever it ends.
+   * @throws Error when it cannot be started at all.
    */
   start(): Promise<'adopted' | 'started'>;
   /** Resolves when the admin socket answers /ready with LIVE; rejects after the deadline with what was seen. */
@@ -74,7 +77,202 @@ export interface EnvoyProcess {
   detach(): void;
 }
 
+/** A process that lived so long did not fail at its start: the next start waits for nothing. */
+const settledAfterMs = 5_000;
+const firstBackoffMs = 100;
+const longestBackoffMs = 5_000;
+const readyIntervalMs = 10;
+/** How long an Envoy may take to get ready before its starting state is only reported, in ms. */
+const startupMs = 60_000;
+
 /** Makes a supervisor; nothing runs before `start`. */
-export function createEnvoyProcess(_options: EnvoyProcessOptions): EnvoyProcess {
-  throw new Error('not built yet');
+export function createEnvoyProcess(options: EnvoyProcessOptions): EnvoyProcess {
+  const { adminSocketPath, bootstrapPath, store, onEvent } = options;
+  const args = argumentsOf(options);
+  const bootstrapDigest = createHash('sha256')
+    .update(JSON.stringify([options.bootstrap, args]))
+    .digest('hex');
+
+  let state: EnvoyState = { kind: 'stopped' };
+  let wanted = false;
+  let failures = 0;
+  let watch: ProcessWatch | null = null;
+  let restart: NodeJS.Timeout | null = null;
+
+  async function launch(): Promise<void> {
+    const staging = `${bootstrapPath}.new`;
+    writeFileSync(staging, options.bootstrap, { mode: 0o600 });
+    renameSync(staging, bootstrapPath);
+    const child = await spawnDetached(options, args);
+    const identity = child.pid === undefined ? null : processIdentity(child.pid);
+    if (identity === null) throw new Error(`Envoy ended while it started; see ${options.logPath}`);
+    store.save({ ...identity, bootstrapDigest });
+    onEvent({ kind: 'started', pid: identity.pid });
+    follow(identity.pid);
+  }
+
+  function follow(pid: number): void {
+    const since = performance.now();
+    const watching = options.watchProcess(pid);
+    watch = watching;
+    state = { kind: 'starting', pid };
+    void untilReady(adminSocketPath, startupMs, () => watch === watching).then(
+      () => {
+        if (watch !== watching) return;
+        state = { kind: 'ready', pid };
+        onEvent({ kind: 'ready', pid, afterMs: performance.now() - since });
+      },
+      () => undefined,
+    );
+    void watching.exited.then(() => {
+      if (watch !== watching) return;
+      watch = null;
+      watching.close();
+      if (!wanted) return;
+      failures = performance.now() - since >= settledAfterMs ? 0 : failures + 1;
+      const restartInMs = scheduleRestart();
+      onEvent({ kind: 'exited', pid, restartInMs });
+    });
+  }
+
+  function scheduleRestart(): number {
+    const restartInMs = failures === 0 ? 0 : Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1));
+    state = { kind: 'backing-off', failures, restartInMs };
+    restart = setTimeout(() => {
+      restart = null;
+      launch().catch((error: unknown) => {
+        if (!wanted) return;
+        failures += 1;
+        const message = error instanceof Error ? error.message : String(error);
+        onEvent({ kind: 'unable-to-start', message, restartInMs: scheduleRestart() });
+      });
+    }, restartInMs);
+    return restartInMs;
+  }
+
+  function unwatch(): void {
+    wanted = false;
+    if (restart !== null) clearTimeout(restart);
+    restart = null;
+    watch?.close();
+    watch = null;
+    state = { kind: 'stopped' };
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    async start() {
+      if (wanted) throw new Error('this Envoy is already supervised');
+      wanted = true;
+      const recorded = store.load();
+      if (recorded !== null && isAlive(recorded)) {
+        if (recorded.bootstrapDigest === bootstrapDigest) {
+          onEvent({ kind: 'adopted', pid: recorded.pid });
+          follow(recorded.pid);
+          return 'adopted';
+        }
+        await terminate(recorded, stopMs);
+      }
+      await quitUnrecorded(adminSocketPath);
+      await launch();
+      return 'started';
+    },
+    ready: (deadlineMs) => untilReady(adminSocketPath, deadlineMs, () => wanted),
+    async stop(deadlineMs) {
+      unwatch();
+      const recorded = store.load();
+      if (recorded !== null) await terminate(recorded, deadlineMs);
+      store.save(null);
+    },
+    detach: unwatch,
+  };
+}
+
+const stopMs = 5_000;
+
+/**
+ * No hot restart: it would want a base id that no other Envoy on the machine has, and a new process
+ * could not take over connections anyway.
+ */
+function argumentsOf(options: EnvoyProcessOptions): readonly string[] {
+  const { bootstrapPath, concurrency, logLevel } = options;
+  return [
+    '-c',
+    bootstrapPath,
+    '--concurrency',
+    `${concurrency}`,
+    '--log-level',
+    logLevel,
+    '--disable-hot-restart',
+  ];
+}
+
+/** Starts a process with its own session and no pipe to us, so that our end is not its end. */
+async function spawnDetached(options: EnvoyProcessOptions, args: readonly string[]): Promise<ChildProcess> {
+  const { binaryPath, netnsPath, logPath } = options;
+  const log = openSync(logPath, 'a', 0o600);
+  try {
+    const command = netnsPath === null ? binaryPath : 'nsenter';
+    const rest = netnsPath === null ? args : [`--net=${netnsPath}`, '--', binaryPath, ...args];
+    const child = spawn(command, rest, { detached: true, stdio: ['ignore', log, log] });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', (error) => reject(new Error(`cannot start ${binaryPath}: ${error.message}`)));
+    });
+    child.unref();
+    return child;
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function untilReady(socketPath: string, deadlineMs: number, goOn: () => boolean): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  let seen = 'nothing';
+  while (goOn()) {
+    const answer = await askAdmin(socketPath, '/ready').catch((error: Error) => error);
+    if (!(answer instanceof Error) && answer.status === 200) return;
+    seen = answer instanceof Error ? answer.message : `${answer.status} ${answer.body.trim()}`;
+    if (performance.now() >= deadline) break;
+    await delay(readyIntervalMs);
+  }
+  throw new Error(`Envoy is not ready after ${deadlineMs} ms; its admin socket ${socketPath} said: ${seen}`);
+}
+
+async function terminate(recorded: ProcessIdentity, deadlineMs: number): Promise<void> {
+  for (const [signal, waitMs] of [
+    ['SIGTERM', deadlineMs],
+    ['SIGKILL', stopMs],
+  ] as const) {
+    if (!isAlive(recorded)) return;
+    kill(recorded.pid, signal);
+    const deadline = performance.now() + waitMs;
+    while (isAlive(recorded) && performance.now() < deadline) await delay(readyIntervalMs);
+  }
+  if (isAlive(recorded)) throw new Error(`Envoy (pid ${recorded.pid}) does not end`);
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+/**
+ * An agent that was killed between starting Envoy and recording it leaves one that would share our
+ * ports. Nobody else has our admin socket, so who answers there is told to go.
+ */
+async function quitUnrecorded(socketPath: string): Promise<void> {
+  const deadline = performance.now() + stopMs;
+  for (;;) {
+    const answer = await askAdmin(socketPath, '/quitquitquit', 'POST').catch(() => null);
+    if (answer === null) return;
+    if (performance.now() >= deadline)
+      throw new Error(`an unknown Envoy holds ${socketPath} and does not quit`);
+    await delay(readyIntervalMs);
+  }
 }

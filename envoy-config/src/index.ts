@@ -1,3 +1,4 @@
+export { type AccessLogCounts, accessLogCounts } from './access-log-drops.ts';
 export {
   type AccessLogReceiver,
   type AccessLogReceiverOptions,
@@ -5,7 +6,9 @@ export {
 } from './access-log-receiver.ts';
 export type { Peer, RequestDenial, RequestRecord, RequestVerdict } from './access-record.ts';
 export { type BootstrapOptions, envoyBootstrap } from './bootstrap.ts';
-export { type ClassInput, compileClass, compileShared } from './compile.ts';
+export { originalDestination } from './cluster.ts';
+export { type ClassInput, compileClass, compileClassRoutes, compileShared } from './compile.ts';
+export { type AdminAnswer, askAdmin } from './envoy-admin.ts';
 export {
   createEnvoyProcess,
   type EnvoyEvent,
@@ -16,7 +19,10 @@ export {
   type ProcessStore,
   type ProcessWatch,
 } from './envoy-process.ts';
+export { checkEnvoyVersion, type EnvoyVersionCheck } from './envoy-version.ts';
+export { refusalBody } from './http/route-action.ts';
 export { type ListenerReadyOptions, listenersReady } from './listener-ready.ts';
+export { isAlive, type ProcessIdentity, processIdentity } from './proc.ts';
 export {
   type Compiled,
   type CompileProblem,

@@ -1,3 +1,6 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ProxyPort } from './settings.ts';
 
 /** Where to look for the listening sockets. */
@@ -8,11 +11,46 @@ export interface ListenerReadyOptions {
   readonly deadlineMs: number;
 }
 
+/** How often to look; there is nothing to be told by. */
+const intervalMs = 2;
+/** TCP_LISTEN (include/net/tcp_states.h). */
+const listenState = '0A';
+
 /**
  * Resolves when all ports are listened on in the network namespace of `pid`. To be called after the ACK
  * of listener and routes: an ACK says that Envoy took the configuration, not that the socket listens.
+ * Once the socket listens, the kernel keeps connections until a worker takes them.
  * @throws Error that names the ports still missing at the deadline.
  */
-export async function listenersReady(_options: ListenerReadyOptions): Promise<void> {
-  throw new Error('not built yet');
+export async function listenersReady({ ports, pid, deadlineMs }: ListenerReadyOptions): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const listening = await listeningPorts(pid);
+    const missing = ports.filter((port) => !listening.has(port));
+    if (missing.length === 0) return;
+    if (performance.now() >= deadline) {
+      throw new Error(`Envoy (pid ${pid}) does not listen on ${missing.join(', ')} after ${deadlineMs} ms`);
+    }
+    await delay(intervalMs);
+  }
+}
+
+/** Ports listened on by anybody in the namespace. The kernel lists listening sockets before all others. */
+async function listeningPorts(pid: number): Promise<ReadonlySet<number>> {
+  const ports = new Set<number>();
+  const file = createReadStream(`/proc/${pid}/net/tcp`);
+  const lines = createInterface({ input: file });
+  try {
+    let header = true;
+    for await (const line of lines) {
+      const [, local, , state] = line.trim().split(/\s+/);
+      if (!header && state !== listenState) break;
+      if (!header && local !== undefined) ports.add(Number.parseInt(local.slice(local.indexOf(':') + 1), 16));
+      header = false;
+    }
+  } finally {
+    lines.close();
+    file.destroy();
+  }
+  return ports;
 }

@@ -27,8 +27,8 @@ export function socketMark(mark: number): SocketMark {
 export interface ProxySettings {
   /** Put on listening and on upstream sockets; the kernel programs know the proxy by it. */
   readonly proxyMark: SocketMark;
-  /** Unix socket on which the access log receiver listens; null writes no access log. */
-  readonly accessLogSocketPath: string | null;
+  /** Send the access log to the receiver that the bootstrap names. */
+  readonly accessLog: boolean;
   /** Caps that keep one workload from using up the proxy. */
   readonly limits: ProxyLimits;
 }
@@ -41,6 +41,8 @@ export interface ProxyLimits {
   readonly requestHeadersKiB: number;
   /** Number of request headers. */
   readonly requestHeadersCount: number;
+  /** Number of response headers. */
+  readonly responseHeadersCount: number;
   /** How long the headers of a request may take, from its first byte. */
   readonly requestHeadersTimeoutMs: number;
   /** Concurrent streams on one HTTP/2 connection. */
@@ -56,6 +58,7 @@ export const defaultLimits: ProxyLimits = Object.freeze({
   connectionBufferBytes: 256 * 1024,
   requestHeadersKiB: 96,
   requestHeadersCount: 200,
+  responseHeadersCount: 500,
   requestHeadersTimeoutMs: 10_000,
   http2ConcurrentStreams: 1024,
   connectTimeoutMs: 5_000,

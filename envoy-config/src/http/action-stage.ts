@@ -1,0 +1,160 @@
+import type {
+  Matcher_MatcherList_Predicate,
+  Matcher_OnMatch,
+} from '@weir/xds-ts/xds/type/matcher/v3/matcher';
+import { RE2JS } from 're2js';
+import type { Condition, HeaderAction, Pattern } from './condition.ts';
+import {
+  allOf,
+  anyOf,
+  firstOf,
+  headerEquals,
+  headerMatchesRegex,
+  headerPresent,
+  lookup,
+  matcherNode,
+} from './matcher.ts';
+
+/** Makes the leaf for a request that these conditions match. */
+export type Outcome = (matched: readonly Condition[]) => Matcher_OnMatch;
+
+/** Why header actions cannot be put into a tree. */
+export class TooManyCombinations extends Error {
+  readonly rules: readonly string[];
+
+  constructor(conditions: readonly Condition[]) {
+    super(
+      `${conditions.length} rules with header actions can match one request, more than the ${maxOverlapping} ` +
+        'whose combinations fit into the proxy; give them paths or methods that exclude each other',
+    );
+    this.rules = conditions.map((condition) => condition.rule);
+  }
+}
+
+/** Rules with actions that one request may match at once; their combinations double with each. */
+const maxOverlapping = 6;
+
+/**
+ * The tree over rules with header actions. A request gets the actions of all of them that match it
+ * (as in Cilium), so unlike a verdict this needs every combination of matches. What no such rule
+ * matches stands on `otherwise`.
+ */
+export function actionStage(
+  conditions: readonly Condition[],
+  outcome: Outcome,
+  otherwise: Matcher_OnMatch | null,
+): Matcher_OnMatch | null {
+  const open = conditions.filter((condition) => condition.path?.shape.kind !== 'literals');
+  const texts = new Set(
+    conditions.flatMap(({ path }) => (path?.shape.kind === 'literals' ? path.shape.texts : [])),
+  );
+  const exact = new Map<string, Matcher_OnMatch>();
+  for (const text of texts) {
+    const possible = conditions.filter(({ path }) => path === null || matchesText(path, text));
+    const decided = decide(
+      possible.map((condition) => ({ condition, path: null })),
+      outcome,
+      null,
+    );
+    if (decided !== null) exact.set(text, decided);
+  }
+  const rest =
+    decide(
+      open.map((condition) => ({ condition, path: condition.path })),
+      outcome,
+      otherwise,
+    ) ?? otherwise;
+  const byPath = lookup('exact', ':path', exact, rest);
+  return byPath === null ? rest : matcherNode(byPath);
+}
+
+/**
+ * Branches on whether each action's header has the wanted value; the leaf gets those that do not.
+ * Actions that want the same of the same header share one branch.
+ */
+export function headerBranches(
+  actions: readonly HeaderAction[],
+  leaf: (mismatched: readonly HeaderAction[]) => Matcher_OnMatch,
+): Matcher_OnMatch {
+  const wanted = new Map<string, HeaderAction[]>();
+  for (const action of actions) {
+    const key = JSON.stringify([action.name, action.value]);
+    const alike = wanted.get(key) ?? [];
+    if (!alike.some((other) => other.kind === action.kind)) alike.push(action);
+    wanted.set(key, alike);
+  }
+  const groups = [...wanted.values()];
+  const split = (index: number, mismatched: readonly HeaderAction[]): Matcher_OnMatch => {
+    const group = groups[index];
+    const [first] = group ?? [];
+    if (group === undefined || first === undefined) return leaf(mismatched);
+    const matches = first.value === '' ? headerPresent(first.name) : headerEquals(first.name, first.value);
+    const matcher = firstOf(
+      [{ predicate: matches, onMatch: split(index + 1, mismatched) }],
+      split(index + 1, [...mismatched, ...group]),
+    );
+    return matcher === null ? leaf(mismatched) : matcherNode(matcher);
+  };
+  return split(0, []);
+}
+
+interface Candidate {
+  readonly condition: Condition;
+  /** What is still to be tested of the path. */
+  readonly path: Pattern | null;
+}
+
+function decide(
+  candidates: readonly Candidate[],
+  outcome: Outcome,
+  otherwise: Matcher_OnMatch | null,
+): Matcher_OnMatch | null {
+  const alone = exclusiveMethods(candidates);
+  if (alone === null && candidates.length > maxOverlapping) {
+    throw new TooManyCombinations(candidates.map(({ condition }) => condition));
+  }
+  const split = (index: number, matched: readonly Condition[]): Matcher_OnMatch | null => {
+    const candidate = candidates[index];
+    if (candidate === undefined) return matched.length === 0 ? otherwise : outcome(matched);
+    const { condition } = candidate;
+    const predicates = tests(candidate);
+    const yes = alone === null ? split(index + 1, [...matched, condition]) : outcome([condition]);
+    if (yes === null || predicates.length === 0) return yes;
+    const matcher = firstOf([{ predicate: allOf(predicates), onMatch: yes }], split(index + 1, matched));
+    return matcher === null ? null : matcherNode(matcher);
+  };
+  return split(0, []);
+}
+
+/** True when no request can match two of the candidates because their methods differ; else null. */
+function exclusiveMethods(candidates: readonly Candidate[]): true | null {
+  const seen = new Set<string>();
+  for (const { condition } of candidates) {
+    if (condition.method?.shape.kind !== 'literals') return null;
+    for (const method of condition.method.shape.texts) {
+      if (seen.has(method)) return null;
+      seen.add(method);
+    }
+  }
+  return true;
+}
+
+function tests({ condition, path }: Candidate): readonly Matcher_MatcherList_Predicate[] {
+  const { method, host, headers } = condition;
+  const predicates: Matcher_MatcherList_Predicate[] = [];
+  if (method?.shape.kind === 'literals') {
+    predicates.push(anyOf(method.shape.texts.map((text) => headerEquals(':method', text))));
+  } else if (method !== null) {
+    predicates.push(headerMatchesRegex(':method', method.regex));
+  }
+  for (const { name, value } of headers) {
+    predicates.push(value === null ? headerPresent(name) : headerEquals(name, value));
+  }
+  if (host !== null) predicates.push(headerMatchesRegex(':authority', host.regex));
+  if (path !== null) predicates.push(headerMatchesRegex(':path', path.regex));
+  return predicates;
+}
+
+function matchesText(path: Pattern, text: string): boolean {
+  return path.shape.kind === 'literals' ? path.shape.texts.includes(text) : RE2JS.matches(path.regex, text);
+}

@@ -1,0 +1,148 @@
+import type { GrpcRule, HttpRule } from '@weir/l7-policy';
+import { RE2JS } from 're2js';
+import { type RegexShape, regexShape } from '../regex/shape.ts';
+
+/** A pattern that must match a whole text. */
+export interface Pattern {
+  /** RE2. */
+  readonly regex: string;
+  readonly shape: RegexShape;
+  /** Instructions of the compiled program, which is what a match costs in the worst case. */
+  readonly instructions: number;
+}
+
+/** A header must be there and, unless `value` is null, have exactly this value. */
+export interface HeaderTest {
+  /** Lower case. */
+  readonly name: string;
+  readonly value: string | null;
+}
+
+/** What to do with a header that lacks the wanted value; the request passes either way. */
+export interface HeaderAction {
+  readonly kind: 'log' | 'add' | 'delete' | 'replace';
+  /** Lower case. */
+  readonly name: string;
+  /** The wanted value; '' only asks for presence. */
+  readonly value: string;
+}
+
+/** One rule as the proxy tests it: all parts must hold; null is no condition. */
+export interface Condition {
+  readonly rule: string;
+  readonly method: Pattern | null;
+  readonly path: Pattern | null;
+  /** Matches `:authority` with or without its port. */
+  readonly host: Pattern | null;
+  /** Sorted, each once. */
+  readonly headers: readonly HeaderTest[];
+  /** Sorted, each once. */
+  readonly actions: readonly HeaderAction[];
+}
+
+/** A regex that the proxy must not be given. */
+export interface ConditionProblem {
+  readonly rule: string;
+  readonly message: string;
+}
+
+/** One pattern may cost this many instructions; past it RE2 would run out of its own memory limit. */
+const maxInstructions = 10_000;
+
+/**
+ * Turns a rule into what the proxy tests. null: the rule can match nothing (it needs a secret that
+ * is not there), so it allows nothing.
+ */
+export function condition(rule: HttpRule | GrpcRule): Condition | ConditionProblem | null {
+  try {
+    return rule.kind === 'grpc' ? grpcCondition(rule) : httpCondition(rule);
+  } catch (error) {
+    return { rule: rule.id, message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Tells a condition from a problem. */
+export function isProblem(value: Condition | ConditionProblem): value is ConditionProblem {
+  return 'message' in value;
+}
+
+function httpCondition(rule: HttpRule): Condition | null {
+  const headers: HeaderTest[] = rule.headers.map(({ name, value }) => ({ name: name.toLowerCase(), value }));
+  const actions: HeaderAction[] = [];
+  for (const { name, value, mismatch } of rule.headerMatches) {
+    if (value === null) return null;
+    const lower = name.toLowerCase();
+    switch (mismatch) {
+      case 'FAIL':
+        headers.push({ name: lower, value: value === '' ? null : value });
+        break;
+      case 'LOG':
+        actions.push({ kind: 'log', name: lower, value });
+        break;
+      case 'ADD':
+        actions.push({ kind: 'add', name: lower, value });
+        break;
+      case 'DELETE':
+        actions.push({ kind: 'delete', name: lower, value });
+        break;
+      case 'REPLACE':
+        actions.push({ kind: 'replace', name: lower, value });
+        break;
+    }
+  }
+  return {
+    rule: rule.id,
+    method: pattern(rule.method),
+    path: pattern(rule.path),
+    host: rule.host === null ? null : hostPattern(rule.host),
+    headers: distinct(headers),
+    actions: distinct(actions),
+  };
+}
+
+/** A gRPC call is a POST to /service/method (gRPC over HTTP/2, "Requests"). */
+function grpcCondition(rule: GrpcRule): Condition {
+  const [service, method] = [rule.service, rule.method].map((part) => {
+    if (part === null) return '[^/?#]+';
+    compile(part);
+    return `(?:${part})`;
+  });
+  return {
+    rule: rule.id,
+    method: pattern('POST'),
+    path: pattern(`/${service}/${method}`),
+    host: null,
+    headers: [],
+    actions: [],
+  };
+}
+
+function pattern(regex: string | null): Pattern | null {
+  if (regex === null) return null;
+  const instructions = compile(regex);
+  const shape = regexShape(regex);
+  return shape.kind === 'anything' ? null : { regex, shape, instructions };
+}
+
+function hostPattern(regex: string): Pattern | null {
+  compile(regex);
+  if (regexShape(regex).kind === 'anything') return null;
+  const withPort = `(?:${regex})(?::[0-9]+)?`;
+  return { regex: withPort, shape: regexShape(withPort), instructions: compile(withPort) };
+}
+
+/** Compiles a pattern alone, so that nothing like `a)|(b` gets out of the group it is put into later. */
+function compile(regex: string): number {
+  const instructions = RE2JS.compile(regex).programSize();
+  if (instructions > maxInstructions) {
+    throw new Error(
+      `the regex needs ${instructions} steps, more than the ${maxInstructions} a proxy takes: ${regex}`,
+    );
+  }
+  return instructions;
+}
+
+function distinct<Item extends HeaderTest | HeaderAction>(items: readonly Item[]): readonly Item[] {
+  const byText = new Map(items.map((item) => [JSON.stringify(item), item]));
+  return [...byText].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, item]) => item);
+}

@@ -1,0 +1,49 @@
+/** Which side's rules stand in the routes of a class. */
+export type RuleSide = 'egress' | 'ingress';
+
+/** Why a route refuses. */
+export type RouteDenial = 'egress-rules' | 'ingress-rules' | 'path-traversal';
+
+/** What the name of a route says: Envoy logs it with each request. */
+export type RouteName =
+  | {
+      readonly kind: 'allow';
+      readonly side: RuleSide;
+      /** null where a combined regex hides which rule it was. */
+      readonly rule: string | null;
+      /** Headers that did not have the value that a rule wanted, lower case, sorted. */
+      readonly mismatches: readonly string[];
+    }
+  | { readonly kind: 'deny'; readonly reason: RouteDenial };
+
+const hidden = '*';
+
+/** `egress:RULE`, `ingress:RULE!header,header`, `deny:REASON`. */
+export function formatRouteName(name: RouteName): string {
+  if (name.kind === 'deny') return `deny:${name.reason}`;
+  const mismatches = name.mismatches.length === 0 ? '' : `!${name.mismatches.join(',')}`;
+  return `${name.side}:${name.rule ?? hidden}${mismatches}`;
+}
+
+/** Reads what {@link formatRouteName} wrote; null for any other text. */
+export function parseRouteName(text: string): RouteName | null {
+  const parts = /^(egress|ingress|deny):([^!]+)(?:!(.+))?$/.exec(text);
+  const [, side, rest, mismatches] = parts ?? [];
+  if (rest === undefined) return null;
+  switch (side) {
+    case 'egress':
+    case 'ingress':
+      return {
+        kind: 'allow',
+        side,
+        rule: rest === hidden ? null : rest,
+        mismatches: mismatches === undefined ? [] : mismatches.split(','),
+      };
+    case 'deny':
+      return rest === 'egress-rules' || rest === 'ingress-rules' || rest === 'path-traversal'
+        ? { kind: 'deny', reason: rest }
+        : null;
+    default:
+      return null;
+  }
+}

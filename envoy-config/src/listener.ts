@@ -1,0 +1,67 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
+import { OriginalDstSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_dst/v3/original_dst';
+import { OriginalSrcSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_src/v3/original_src';
+import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { connectionManager } from './http/connection-manager.ts';
+import { type EnvoyResource, typeUrls } from './resource.ts';
+import type { ProxyPort, ProxySettings } from './settings.ts';
+import { markOption } from './socket-mark.ts';
+import { extension, typedConfig } from './typed-config.ts';
+
+/** What a listener is made of. None of it changes while the class lives, so it is never drained. */
+export interface ListenerInput {
+  readonly classId: string;
+  readonly port: ProxyPort;
+  /** Both sides have rules: requests also pass the verdict filter. */
+  readonly pair: boolean;
+}
+
+/**
+ * Destinations that a redirected connection never has. A connection to one of them was opened straight
+ * to the proxy port, and Envoy would connect to itself; it is closed at once.
+ */
+const refusedDestinations = [
+  { addressPrefix: '127.0.0.0', prefixLen: 8 },
+  { addressPrefix: '0.0.0.0', prefixLen: 32 },
+  { addressPrefix: '::1', prefixLen: 128 },
+  { addressPrefix: '::', prefixLen: 128 },
+];
+
+/** The listener of an HTTP class on 127.0.0.1, reached only by connections that the kernel assigns to it. */
+export function compileListener(input: ListenerInput, settings: ProxySettings): EnvoyResource {
+  const { classId, port } = input;
+  const message = create(ListenerSchema, {
+    name: classId,
+    statPrefix: 'weir',
+    address: {
+      address: {
+        case: 'socketAddress',
+        value: { address: '127.0.0.1', portSpecifier: { case: 'portValue', value: port } },
+      },
+    },
+    transparent: true,
+    perConnectionBufferLimitBytes: settings.limits.connectionBufferBytes,
+    socketOptions: [markOption(settings.proxyMark)],
+    listenerFilters: [
+      extension(typedConfig('envoy.filters.listener.original_dst', OriginalDstSchema, {})),
+      extension(
+        typedConfig('envoy.filters.listener.original_src', OriginalSrcSchema, { mark: settings.proxyMark }),
+      ),
+    ],
+    filterChains: [{ name: 'refused', filterChainMatch: { prefixRanges: refusedDestinations } }],
+    defaultFilterChain: {
+      name: classId,
+      filters: [
+        extension(
+          typedConfig(
+            'envoy.filters.network.http_connection_manager',
+            HttpConnectionManagerSchema,
+            connectionManager(input, settings),
+          ),
+        ),
+      ],
+    },
+  });
+  return { typeUrl: typeUrls.listener, name: classId, bytes: toBinary(ListenerSchema, message) };
+}

@@ -1,0 +1,234 @@
+/** Runs in a namespace as a child of the test: opens connections and servers there, at the test's word. */
+import { createServer as createHttpServer } from 'node:http';
+import * as http2 from 'node:http2';
+import { connect, createServer, type Socket } from 'node:net';
+import type { PeerAnswer, PeerOrder } from './peer-protocol.ts';
+
+interface Connection {
+  readonly socket: Socket;
+  received: Buffer;
+  ended: boolean;
+  error: string | null;
+}
+
+const connections = new Map<number, Connection>();
+const recorded: Buffer[] = [];
+let next = 1;
+
+process.on('message', (order: PeerOrder) => {
+  perform(order).then(
+    (answer) => reply({ id: order.id, kind: 'done', ...answer }),
+    (error: Error) => reply({ id: order.id, kind: 'failed', message: error.message }),
+  );
+});
+process.on('disconnect', () => process.exit(0));
+
+function reply(answer: PeerAnswer): void {
+  process.send?.(answer);
+}
+
+async function perform(order: PeerOrder): Promise<{ readonly value: unknown }> {
+  switch (order.kind) {
+    case 'open':
+      return { value: await open(order.host, order.port) };
+    case 'send':
+      return { value: await send(order.connection, order.text, order.end) };
+    case 'receive':
+      return { value: await receive(order.connection, order.until, order.deadlineMs) };
+    case 'close':
+      connections.get(order.connection)?.socket.destroy();
+      connections.delete(order.connection);
+      return { value: null };
+    case 'call':
+      return { value: await call(order.host, order.port, order.headers, order.body) };
+    case 'statuses':
+      return { value: await statuses(order.host, order.port, order.requests) };
+    case 'serve-echo':
+      return { value: await serveEcho(order.port) };
+    case 'serve-fixed':
+      return { value: await serveFixed(order.port, order.response) };
+    case 'recorded':
+      return { value: recorded.splice(0).map((bytes) => bytes.toString('latin1')) };
+  }
+}
+
+function open(host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const id = next++;
+    const socket = connect({ host, port, allowHalfOpen: true });
+    const connection: Connection = { socket, received: Buffer.alloc(0), ended: false, error: null };
+    connections.set(id, connection);
+    socket.on('data', (data) => {
+      connection.received = Buffer.concat([connection.received, data]);
+    });
+    socket.on('end', () => {
+      connection.ended = true;
+    });
+    socket.on('error', (error) => {
+      connection.error = error.message;
+      connection.ended = true;
+      reject(error);
+    });
+    socket.on('connect', () => resolve(id));
+  });
+}
+
+function held(id: number): Connection {
+  const connection = connections.get(id);
+  if (connection === undefined) throw new Error(`no connection ${id}`);
+  return connection;
+}
+
+function send(id: number, text: string, end: boolean): Promise<null> {
+  const { socket } = held(id);
+  const data = Buffer.from(text, 'latin1');
+  return new Promise((resolve) => {
+    if (end) socket.end(data, () => resolve(null));
+    else socket.write(data, () => resolve(null));
+  });
+}
+
+/** Waits until the text received so far matches, or the other end has closed, and takes it. */
+async function receive(
+  id: number,
+  until: string,
+  deadlineMs: number,
+): Promise<{ text: string; ended: boolean }> {
+  const connection = held(id);
+  const pattern = new RegExp(until, 's');
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const text = connection.received.toString('latin1');
+    if (connection.ended || pattern.test(text)) {
+      connection.received = Buffer.alloc(0);
+      return { text, ended: connection.ended };
+    }
+    if (performance.now() > deadline) throw new Error(`not ${until} within ${deadlineMs} ms, but: ${text}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** One HTTP/2 request with prior knowledge. */
+function call(
+  host: string,
+  port: number,
+  headers: Record<string, string>,
+  body: string | null,
+): Promise<{ headers: Record<string, unknown>; trailers: Record<string, unknown>; body: string }> {
+  return new Promise((resolve, reject) => {
+    const session = http2.connect(`http://${host}:${port}`);
+    session.on('error', reject);
+    const stream = session.request(headers, { endStream: body === null });
+    let response: Record<string, unknown> = {};
+    let trailers: Record<string, unknown> = {};
+    const chunks: Buffer[] = [];
+    stream.on('response', (received) => {
+      response = { ...received };
+    });
+    stream.on('trailers', (received) => {
+      trailers = { ...received };
+    });
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('error', reject);
+    stream.on('end', () => {
+      session.close();
+      resolve({ headers: response, trailers, body: Buffer.concat(chunks).toString('latin1') });
+    });
+    if (body !== null) stream.end(body);
+  });
+}
+
+/** Sends requests one after the other on one connection and returns the status of each. */
+async function statuses(host: string, port: number, requests: readonly string[]): Promise<readonly number[]> {
+  let id = await open(host, port);
+  const found: number[] = [];
+  for (const request of requests) {
+    await send(id, request, false);
+    const { text, ended } = await receive(
+      id,
+      '^HTTP/1\\.1 \\d+.*?\\r\\n\\r\\n(?:Access denied\\r\\n|end)$',
+      5_000,
+    );
+    found.push(Number(/^HTTP\/1\.[01] (\d+)/.exec(text)?.[1] ?? 0));
+    if (ended) id = await open(host, port);
+  }
+  held(id).socket.destroy();
+  return found;
+}
+
+/** Answers each request of HTTP/1 or h2c with what it received, as JSON and the word `end`. */
+async function serveEcho(port: number): Promise<null> {
+  const one = createHttpServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const status = Number(request.headers['x-answer-status'] ?? 200);
+      const { method, url, httpVersion, rawHeaders, rawTrailers } = request;
+      const from = request.socket.remoteAddress;
+      const body = Buffer.concat(chunks).toString('latin1');
+      const text = `${JSON.stringify({ method, url, httpVersion, rawHeaders, rawTrailers, from, body })}end`;
+      response.writeHead(status, { 'Content-Length': Buffer.byteLength(text) });
+      response.end(request.method === 'HEAD' ? undefined : text);
+    });
+  });
+  one.on('upgrade', (_request, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+    socket.on('data', (data) => socket.write(data));
+    socket.on('error', () => socket.destroy());
+    socket.on('end', () => socket.end());
+  });
+  const two = http2.createServer();
+  two.on('stream', (stream, headers) => {
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('end', () => {
+      const grpc = String(headers['content-type'] ?? '').startsWith('application/grpc');
+      stream.respond(
+        { ':status': 200, ...(grpc && { 'content-type': 'application/grpc' }) },
+        { waitForTrailers: grpc },
+      );
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      const body = Buffer.concat(chunks).toString('latin1');
+      stream.end(grpc ? '' : `${JSON.stringify({ headers, body })}end`);
+    });
+    stream.on('error', () => stream.destroy());
+  });
+  await listen(port, (socket) => {
+    socket.once('data', (first) => {
+      socket.pause();
+      socket.unshift(first);
+      (first.toString('latin1').startsWith('PRI * HTTP/2') ? two : one).emit('connection', socket);
+      socket.resume();
+    });
+  });
+  return null;
+}
+
+/** Records what a connection sends and answers each request head with fixed bytes. */
+async function serveFixed(port: number, response: string): Promise<null> {
+  await listen(port, (socket) => {
+    let received = Buffer.alloc(0);
+    socket.on('data', (data) => {
+      received = Buffer.concat([received, data]);
+      if (!received.includes('\r\n\r\n')) return;
+      recorded.push(received);
+      received = Buffer.alloc(0);
+      socket.write(Buffer.from(response, 'latin1'));
+    });
+    socket.on('end', () => socket.end());
+  });
+  return null;
+}
+
+function listen(port: number, onConnection: (socket: Socket) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      onConnection(socket);
+    });
+    server.on('error', reject);
+    server.listen(port, '0.0.0.0', () => resolve());
+  });
+}
+
+process.send?.({ id: 0, kind: 'done', value: null } satisfies PeerAnswer);
