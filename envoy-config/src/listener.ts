@@ -4,18 +4,11 @@ import { OriginalDstSchema } from '@weir/xds-ts/envoy/extensions/filters/listene
 import { OriginalSrcSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_src/v3/original_src';
 import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { connectionManager } from './http/connection-manager.ts';
+import type { ListenerInput } from './listener-input.ts';
 import { type EnvoyResource, typeUrls } from './resource.ts';
-import type { ProxyPort, ProxySettings } from './settings.ts';
+import type { ProxySettings } from './settings.ts';
 import { markOption } from './socket-mark.ts';
 import { extension, typedConfig } from './typed-config.ts';
-
-/** What a listener is made of. None of it changes while the class lives, so it is never drained. */
-export interface ListenerInput {
-  readonly classId: string;
-  readonly port: ProxyPort;
-  /** Both sides have rules: requests also pass the verdict filter. */
-  readonly pair: boolean;
-}
 
 /**
  * Destinations that a redirected connection never has. A connection to one of them was opened straight

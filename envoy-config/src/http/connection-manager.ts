@@ -11,7 +11,7 @@ import {
 } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { accessLog } from '../access-log-config.ts';
 import { duration } from '../duration.ts';
-import type { ListenerInput } from '../listener.ts';
+import type { ListenerInput } from '../listener-input.ts';
 import type { ProxySettings } from '../settings.ts';
 import { extension, typedConfig } from '../typed-config.ts';
 import { http1Options, http2Options } from './protocol-options.ts';
