@@ -4,6 +4,8 @@ import type { ResourceRef, Version } from './resource.ts';
 /** A state of one resource to wait for. Null: the client does not have it, or has given it up. */
 export interface Target extends ResourceRef {
   readonly version: Version | null;
+  /** Clients whose view shows another layer's resource under this name are not concerned. */
+  readonly layer: string;
   /** Which update made it so: a client that accepted this or a later one of the same name satisfies it. */
   readonly serial: number;
 }
@@ -25,7 +27,7 @@ export interface Refusal {
   /** What was refused; null: its removal. */
   readonly version: Version | null;
   /** What stays in force at the client, if anything. */
-  readonly accepted: Version | null;
+  readonly accepted: string | null;
   readonly reason: RefusalReason;
 }
 

@@ -1,5 +1,6 @@
 export type { Client, ClientId, ClientNode } from './client.ts';
 export { type Clock, systemClock } from './clock.ts';
+export { createXdsServer } from './create-xds-server.ts';
 export type { Variant, XdsEvent } from './events.ts';
 export type { InForce, InForceRequest, Outstanding, Refusal, RefusalReason, Target } from './in-force.ts';
 export { defaultLimits, type Limits } from './limits.ts';
@@ -12,6 +13,7 @@ export {
   resource,
   type Version,
 } from './resource.ts';
+export { resourceType, typeUrls } from './resource-types.ts';
 export {
   type Authorization,
   type LayerName,
@@ -25,3 +27,4 @@ export {
   type XdsServer,
   type XdsServerOptions,
 } from './server.ts';
+export { type EndStatus, type Session, statusCode, type Transport } from './transport.ts';

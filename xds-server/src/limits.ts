@@ -16,6 +16,8 @@ export interface Limits {
   readonly responseBytes: number;
   /** How long a stream may stay silent before its first request. */
   readonly firstRequestMs: number;
+  /** How often a quiet connection is asked whether it still lives, and how long it may take to say so. */
+  readonly keepaliveMs: number;
   /** How long a type waits for the ones before it (clusters before listeners) when these do not move. */
   readonly orderingPatienceMs: number;
 }
@@ -30,5 +32,6 @@ export const defaultLimits: Limits = Object.freeze({
   requestBytes: 64 * 1024 * 1024,
   responseBytes: 4 * 1024 * 1024 - 1024,
   firstRequestMs: 30_000,
+  keepaliveMs: 30_000,
   orderingPatienceMs: 5_000,
 });

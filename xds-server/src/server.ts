@@ -5,6 +5,7 @@ import type { InForce, InForceRequest, Refusal, Target } from './in-force.ts';
 import type { Limits } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 import type { Resource, ResourceRef } from './resource.ts';
+import type { Session, Transport } from './transport.ts';
 
 /** Name of a collection of resources. A client's view is a stack of layers; a later one hides an earlier. */
 export type LayerName = string;
@@ -64,6 +65,8 @@ export interface Listening {
 /** How one client stands to one resource that it subscribed to. */
 export type ResourceStatus =
   | { readonly kind: 'in-force'; readonly version: string }
+  /** There is no such resource, and the client knows. */
+  | { readonly kind: 'absent' }
   | { readonly kind: 'waiting' | 'sent'; readonly version: string | null }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
@@ -91,6 +94,8 @@ export interface XdsServer {
   /** Calls `handler` on every event until the result is called. */
   readonly subscribe: (handler: (event: XdsEvent) => void) => () => void;
   readonly metrics: () => Metrics;
+  /** Takes a stream from a transport of the caller's own; `listen` does so for gRPC. */
+  readonly open: (transport: Transport) => Session;
   readonly listen: (address: ListenAddress) => Promise<Listening>;
   /** Takes no new stream, lets unanswered responses finish until the deadline, then ends all streams. */
   readonly close: (options?: { readonly drainMs?: number }) => Promise<void>;

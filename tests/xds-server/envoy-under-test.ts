@@ -1,0 +1,122 @@
+// A real Envoy that takes its configuration from a server under test, everything on unix sockets.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { Variant } from '@weir/xds-server';
+
+const binary = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
+
+export interface EnvoyUnderTest {
+  readonly directory: string;
+  readonly get: (socket: string, path: string) => Promise<Answer>;
+  readonly admin: (path: string) => Promise<string>;
+  readonly log: () => string;
+  readonly stop: () => Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+export interface EnvoyOptions {
+  readonly id: string;
+  readonly variant: Variant;
+  readonly xdsSocket: string;
+  /** A discovery service of its own for each of listeners and clusters, instead of the aggregated one. */
+  readonly single?: boolean;
+}
+
+/** A directory that goes when the test does. */
+export function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'weir-xds-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export function startEnvoy(t: TestContext, options: EnvoyOptions): EnvoyUnderTest {
+  const directory = temporaryDirectory(t);
+  const config = join(directory, 'envoy.json');
+  const logFile = join(directory, 'envoy.log');
+  writeFileSync(config, JSON.stringify(bootstrap(options, join(directory, 'admin'))));
+  const log = openSync(logFile, 'w');
+  const args = ['-c', config, '--concurrency', '1', '--disable-hot-restart', '-l', 'info'];
+  const child = spawn(binary, args, { stdio: ['ignore', log, log] });
+  const stop = (): Promise<void> => ended(child);
+  t.after(stop);
+  return {
+    directory,
+    get,
+    admin: async (path) => (await get(join(directory, 'admin'), path)).body,
+    log: () => readFileSync(logFile, 'utf8'),
+    stop,
+  };
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((done) => {
+    child.once('exit', () => done());
+    child.kill('SIGKILL');
+  });
+}
+
+function bootstrap({ id, variant, xdsSocket, single = false }: EnvoyOptions, adminSocket: string): unknown {
+  const grpc = {
+    api_type: variant === 'delta' ? 'DELTA_GRPC' : 'GRPC',
+    transport_api_version: 'V3',
+    grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }],
+  };
+  const ads = { ads: {}, resource_api_version: 'V3' };
+  const source = single ? { api_config_source: grpc, resource_api_version: 'V3' } : ads;
+  return {
+    node: { id, cluster: 'tests', metadata: { role: 'test' } },
+    admin: { address: { pipe: { path: adminSocket } } },
+    dynamic_resources: {
+      ...(single ? {} : { ads_config: { ...grpc, api_type: variant === 'delta' ? 'DELTA_GRPC' : 'GRPC' } }),
+      lds_config: source,
+      cds_config: source,
+    },
+    static_resources: {
+      clusters: [
+        {
+          name: 'xds',
+          type: 'STATIC',
+          typed_extension_protocol_options: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+              '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+          load_assignment: {
+            cluster_name: 'xds',
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: xdsSocket } } } }] }],
+          },
+        },
+      ],
+    },
+  };
+}
+
+function get(socketPath: string, path: string): Promise<Answer> {
+  return new Promise((done, fail) => {
+    const outgoing = request({ socketPath, path, headers: { host: 'test' } }, (incoming) => {
+      let body = '';
+      incoming.setEncoding('utf8');
+      incoming.on('data', (text: string) => {
+        body += text;
+      });
+      incoming.on('end', () => {
+        assert.ok(incoming.statusCode);
+        done({ status: incoming.statusCode, body });
+      });
+    });
+    outgoing.on('error', fail);
+    outgoing.setTimeout(5_000, () => outgoing.destroy(new Error('no answer in 5 s')));
+    outgoing.end();
+  });
+}

@@ -1,0 +1,138 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { NodeSchema } from '@weir/xds-ts/envoy/config/core/v3/base';
+import { StatusSchema } from '@weir/xds-ts/google/rpc/status';
+import { type ClientNode, clientNode } from './client.ts';
+import type { Variant } from './events.ts';
+
+/** What both variants say in each request. */
+interface Common {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  /** The client's words when it refuses the response of that nonce; null when it accepts. */
+  readonly refusal: string | null;
+  /** Read only when asked for: most requests after the first repeat it for nothing. */
+  readonly node: () => ClientNode;
+}
+
+export interface DeltaRequest extends Common {
+  readonly variant: 'delta';
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  readonly initialVersions: ReadonlyMap<string, string>;
+}
+
+export interface SotwRequest extends Common {
+  readonly variant: 'sotw';
+  readonly names: () => readonly string[];
+  /** Bytes that are equal only when the list is: a cheap way to see that nothing changed. */
+  readonly namesKey: Uint8Array;
+  readonly version: string;
+}
+
+export type Request = DeltaRequest | SotwRequest;
+
+/** Field numbers of discovery.proto. */
+const fields = {
+  delta: { node: 1, typeUrl: 2, names: 3, unsubscribe: 4, versions: 5, nonce: 6, error: 7, version: -1 },
+  sotw: { node: 2, typeUrl: 4, names: 3, unsubscribe: -1, versions: -1, nonce: 5, error: 6, version: 1 },
+} as const;
+
+/**
+ * Reads a DiscoveryRequest or DeltaDiscoveryRequest by hand: an acknowledgement comes for every push,
+ * so it must cost little. Throws on what is no such message, and on text that is not UTF-8.
+ */
+export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: RequestLimits): Request {
+  const field = fields[variant];
+  const reader = new BinaryReader(bytes);
+  const nodes: Uint8Array[] = [];
+  const subscribe: string[] = [];
+  const unsubscribe: string[] = [];
+  const initialVersions = new Map<string, string>();
+  let [typeUrl, nonce, version] = ['', '', ''];
+  let refusal: string | null = null;
+  let [from, to] = [0, 0];
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    const [number, wireType] = reader.tag();
+    switch (number) {
+      case field.node:
+        nodes.push(reader.bytes());
+        break;
+      case field.typeUrl:
+        typeUrl = reader.string(true);
+        break;
+      case field.names:
+        if (variant === 'delta') subscribe.push(checked(reader.string(true), limits));
+        else {
+          // The list of a large subscription is one run of bytes; it is decoded only when it changed.
+          if (to !== start) {
+            subscribe.push(...namesIn(bytes.subarray(from, to), limits));
+            from = start;
+          }
+          reader.skip(wireType, number);
+          to = reader.pos;
+        }
+        break;
+      case field.unsubscribe:
+        unsubscribe.push(checked(reader.string(true), limits));
+        break;
+      case field.versions: {
+        const [name, known] = mapEntry(reader.bytes());
+        initialVersions.set(checked(name, limits), known);
+        break;
+      }
+      case field.nonce:
+        nonce = reader.string(true);
+        break;
+      case field.error:
+        refusal = fromBinary(StatusSchema, reader.bytes()).message || 'the client gave no reason';
+        break;
+      case field.version:
+        version = reader.string(true);
+        break;
+      default:
+        reader.skip(wireType, number);
+    }
+  }
+  const node = (): ClientNode =>
+    clientNode(nodes.length === 0 ? undefined : fromBinary(NodeSchema, Buffer.concat(nodes)));
+  const common = { typeUrl, nonce, refusal, node };
+  if (variant === 'delta') return { ...common, variant, subscribe, unsubscribe, initialVersions };
+  const run = bytes.subarray(from, to);
+  const names = (): readonly string[] => [...subscribe, ...namesIn(run, limits)];
+  return { ...common, variant, version, namesKey: subscribe.length === 0 ? run : bytes, names };
+}
+
+/** Bounds that hold while a request is read. */
+export interface RequestLimits {
+  readonly nameBytes: number;
+}
+
+function namesIn(bytes: Uint8Array, limits: RequestLimits): readonly string[] {
+  const reader = new BinaryReader(bytes);
+  const names: string[] = [];
+  while (reader.pos < reader.len) {
+    reader.tag();
+    names.push(checked(reader.string(true), limits));
+  }
+  return names;
+}
+
+function mapEntry(bytes: Uint8Array): readonly [key: string, value: string] {
+  const reader = new BinaryReader(bytes);
+  let [key, value]: [string, string] = ['', ''];
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    if (number === 1) key = reader.string(true);
+    else if (number === 2) value = reader.string(true);
+    else reader.skip(wireType, number);
+  }
+  return [key, value];
+}
+
+function checked(name: string, limits: RequestLimits): string {
+  if (name.length > limits.nameBytes)
+    throw new Error(`a resource name is longer than ${limits.nameBytes} bytes`);
+  return name;
+}

@@ -1,0 +1,37 @@
+import type { Clock } from './clock.ts';
+
+/** Lets many streams write without keeping the event loop from reading. */
+export interface Turns {
+  /** Gives the callback a turn; asking again before it came changes nothing. */
+  readonly request: (turn: () => void) => void;
+  readonly waiting: () => number;
+}
+
+/** One slice; what is left goes on after pending input was read. */
+const sliceMs = 8;
+
+export function createTurns(clock: Clock): Turns {
+  const queue = new Set<() => void>();
+  let scheduled = false;
+
+  function run(): void {
+    const end = clock.nowMs() + sliceMs;
+    for (const turn of queue) {
+      queue.delete(turn);
+      turn();
+      if (clock.nowMs() >= end) break;
+    }
+    scheduled = queue.size > 0;
+    if (scheduled) clock.soon(run);
+  }
+
+  return {
+    request: (turn) => {
+      queue.add(turn);
+      if (scheduled) return;
+      scheduled = true;
+      clock.soon(run);
+    },
+    waiting: () => queue.size,
+  };
+}

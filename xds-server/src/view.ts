@@ -1,0 +1,88 @@
+import type { Stored } from './stored.ts';
+
+/** Resources of one layer by type URL, then name. */
+export type Layer = Map<string, Map<string, Stored>>;
+
+/** Everything that a view holds of one type. The same value until something changes. */
+export interface Listing {
+  readonly stored: readonly Stored[];
+  /** Sixteen hex digits that follow from the content; state-of-the-world sends them as `version_info`. */
+  readonly version: string;
+}
+
+/** Told which name changed, and what stood there before. */
+export type Watcher = (name: string, before: Stored | undefined) => void;
+
+/** What the clients with one stack of layers see. */
+export interface View {
+  readonly layers: readonly string[];
+  readonly lookup: (typeUrl: string, name: string) => Stored | undefined;
+  readonly listing: (typeUrl: string) => Listing;
+  /** Whether a name of this layer is what clients of this view get, were it set there. */
+  readonly shows: (layer: string, typeUrl: string, name: string) => boolean;
+  readonly watch: (typeUrl: string, watcher: Watcher) => () => void;
+  readonly changed: (typeUrl: string, name: string, before: Stored | undefined) => void;
+}
+
+/** A stack of layers, looked through from the last to the first; nothing is copied. */
+export function createView(layers: readonly string[], layer: (name: string) => Layer | undefined): View {
+  const topDown = [...layers].reverse();
+  const listings = new Map<string, Listing>();
+  const watchers = new Map<string, Set<Watcher>>();
+
+  function lookup(typeUrl: string, name: string): Stored | undefined {
+    for (const layerName of topDown) {
+      const found = layer(layerName)?.get(typeUrl)?.get(name);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  function listing(typeUrl: string): Listing {
+    const known = listings.get(typeUrl);
+    if (known !== undefined) return known;
+    const merged = new Map<string, Stored>();
+    for (const layerName of layers) {
+      for (const [name, item] of layer(layerName)?.get(typeUrl) ?? []) merged.set(name, item);
+    }
+    const all = [...merged.values()];
+    const fresh = Object.freeze({ stored: all, version: versionOf(all) });
+    listings.set(typeUrl, fresh);
+    return fresh;
+  }
+
+  return Object.freeze({
+    layers,
+    lookup,
+    listing,
+    shows: (layerName, typeUrl, name) => {
+      for (const upper of topDown) {
+        if (upper === layerName) return true;
+        if (layer(upper)?.get(typeUrl)?.has(name) === true) return false;
+      }
+      return false;
+    },
+    watch: (typeUrl, watcher) => {
+      const group = watchers.get(typeUrl) ?? new Set();
+      watchers.set(typeUrl, group.add(watcher));
+      return () => {
+        group.delete(watcher);
+      };
+    },
+    changed: (typeUrl, name, before) => {
+      listings.delete(typeUrl);
+      for (const watcher of watchers.get(typeUrl) ?? []) watcher(name, before);
+    },
+  } satisfies View);
+}
+
+/** The version of a set of resources: their digests summed up, so that order does not matter. */
+export function versionOf(items: readonly Stored[]): string {
+  let high = 0;
+  let low = 0;
+  for (const { digest } of items) {
+    high = (high + digest[0]) >>> 0;
+    low = (low + digest[1]) >>> 0;
+  }
+  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
+}
