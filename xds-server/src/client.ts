@@ -28,6 +28,13 @@ export interface Client {
   readonly peer: string;
 }
 
+/** The other end of a stream. */
+export interface Peer {
+  readonly address: string;
+  /** DER of the client's certificate, where the listener asked for one. */
+  readonly certificate: Uint8Array | null;
+}
+
 /** The node of a request as a value of ours. */
 export function clientNode(node: Node | undefined): ClientNode {
   const extensions = (node?.extensions ?? []).filter((extension) => !extension.disabled);

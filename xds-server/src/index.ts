@@ -1,4 +1,4 @@
-export type { Client, ClientId, ClientNode } from './client.ts';
+export type { Client, ClientId, ClientNode, Peer } from './client.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { createXdsServer } from './create-xds-server.ts';
 export type { Variant, XdsEvent } from './events.ts';
@@ -19,7 +19,6 @@ export {
   type LayerName,
   type ListenAddress,
   type Listening,
-  type Peer,
   type ResourceStatus,
   sharedLayer,
   type TlsOptions,

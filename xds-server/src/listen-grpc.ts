@@ -7,8 +7,9 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import type { Peer } from './client.ts';
 import type { Limits } from './limits.ts';
-import type { ListenAddress, Listening, Peer } from './server.ts';
+import type { ListenAddress, Listening } from './server.ts';
 import { discoveryMethods } from './services.ts';
 import type { Session, Transport } from './transport.ts';
 

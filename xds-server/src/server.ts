@@ -1,4 +1,4 @@
-import type { Client, ClientId, ClientNode } from './client.ts';
+import type { Client, ClientId, ClientNode, Peer } from './client.ts';
 import type { Clock } from './clock.ts';
 import type { XdsEvent } from './events.ts';
 import type { InForce, InForceRequest, Refusal, Target } from './in-force.ts';
@@ -25,13 +25,6 @@ export interface XdsServerOptions {
   readonly hold?: boolean;
   readonly limits?: Partial<Limits>;
   readonly clock?: Clock;
-}
-
-/** The other end of a stream. */
-export interface Peer {
-  readonly address: string;
-  /** DER of the client's certificate, where the listener asked for one. */
-  readonly certificate: Uint8Array | null;
 }
 
 export type Authorization =

@@ -1,5 +1,5 @@
+import type { Peer } from './client.ts';
 import type { Variant } from './events.ts';
-import type { Peer } from './server.ts';
 
 /** gRPC status codes that a stream of ours can end with. */
 export const statusCode = Object.freeze({
