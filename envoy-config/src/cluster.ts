@@ -24,7 +24,10 @@ export function compileCluster({ proxyMark, limits }: ProxySettings): EnvoyResou
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
     HttpProtocolOptionsSchema,
     {
-      commonHttpProtocolOptions: { maxHeadersCount: limits.responseHeadersCount, idleTimeout: duration(0) },
+      commonHttpProtocolOptions: {
+        maxHeadersCount: limits.responseHeadersCount,
+        idleTimeout: duration(limits.upstreamIdleTimeoutMs),
+      },
       upstreamProtocolOptions: {
         case: 'useDownstreamProtocolConfig',
         value: { httpProtocolOptions: http1Options(), http2ProtocolOptions: http2Options(limits) },

@@ -175,8 +175,13 @@ export function createEnvoyProcess(options: EnvoyProcessOptions): EnvoyProcess {
         }
         await terminate(recorded, stopMs);
       }
-      await quitUnrecorded(adminSocketPath);
-      await launch();
+      try {
+        await quitUnrecorded(adminSocketPath);
+        await launch();
+      } catch (error) {
+        unwatch();
+        throw error;
+      }
       return 'started';
     },
     ready: (deadlineMs) => untilReady(adminSocketPath, deadlineMs, () => wanted),

@@ -23,6 +23,7 @@ export { checkEnvoyVersion, type EnvoyVersionCheck } from './envoy-version.ts';
 export { refusalBody } from './http/route-action.ts';
 export { type ListenerReadyOptions, listenersReady } from './listener-ready.ts';
 export { isAlive, type ProcessIdentity, processIdentity } from './proc.ts';
+export { type RegexShape, regexShape } from './regex/shape.ts';
 export {
   type Compiled,
   type CompileProblem,

@@ -49,6 +49,11 @@ export interface ProxyLimits {
   readonly http2ConcurrentStreams: number;
   /** Connect to the server at most this long. */
   readonly connectTimeoutMs: number;
+  /**
+   * An upstream connection that carries nothing is closed after this time. It is never used for another
+   * downstream connection, so this also bounds how long it outlives its own.
+   */
+  readonly upstreamIdleTimeoutMs: number;
   /** Connections, requests and pending requests that the cluster may hold at once. */
   readonly clusterConcurrency: number;
 }
@@ -62,5 +67,6 @@ export const defaultLimits: ProxyLimits = Object.freeze({
   requestHeadersTimeoutMs: 10_000,
   http2ConcurrentStreams: 1024,
   connectTimeoutMs: 5_000,
+  upstreamIdleTimeoutMs: 5_000,
   clusterConcurrency: 1_000_000,
 });

@@ -4,6 +4,7 @@ import { ExpressionFilterSchema } from '@weir/xds-ts/envoy/extensions/access_log
 import { RBACSchema } from '@weir/xds-ts/envoy/extensions/filters/http/rbac/v3/rbac';
 import { RouterSchema } from '@weir/xds-ts/envoy/extensions/filters/http/router/v3/router';
 import {
+  HttpConnectionManager_ForwardClientCertDetails as ClientCert,
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   type HttpConnectionManagerSchema,
@@ -14,6 +15,7 @@ import { duration } from '../duration.ts';
 import type { ListenerInput } from '../listener-input.ts';
 import type { ProxySettings } from '../settings.ts';
 import { extension, typedConfig } from '../typed-config.ts';
+import { keepForwardedProto, restoreForwardedProto } from './forwarded-proto.ts';
 import { http1Options, http2Options } from './protocol-options.ts';
 import { refusalBody } from './route-action.ts';
 import { verdictFilter } from './verdict-filter.ts';
@@ -50,7 +52,8 @@ export function connectionManager(
         },
       },
     },
-    httpFilters: pair ? [verdicts, router] : [router],
+    earlyHeaderMutationExtensions: [keepForwardedProto()],
+    httpFilters: [...(pair ? [verdicts] : []), restoreForwardedProto(), router],
     httpProtocolOptions: http1Options(),
     http2ProtocolOptions: http2Options(limits),
     commonHttpProtocolOptions: { idleTimeout: duration(0), maxHeadersCount: limits.requestHeadersCount },
@@ -69,6 +72,7 @@ export function connectionManager(
       unixSockets: false,
       cidrRanges: [{ addressPrefix: '255.255.255.255', prefixLen: 32 }],
     },
+    forwardClientCertDetails: ClientCert.ALWAYS_FORWARD_ONLY,
     generateRequestId: false,
     preserveExternalRequestId: true,
     serverHeaderTransformation: ServerHeader.PASS_THROUGH,

@@ -23,7 +23,7 @@ const unsure: RegexShape = Object.freeze({ kind: 'regex', prefix: '' });
 export function regexShape(pattern: string): RegexShape {
   const node = parseRegex(pattern);
   if (node === null) return unsure;
-  const whole = flatten(node);
+  const whole = trim(flatten(node));
   const texts = literalTexts({ kind: 'concat', parts: whole });
   if (texts !== null) return { kind: 'literals', texts: [...new Set(texts)].sort() };
   const tail = whole.at(-1);
@@ -35,9 +35,13 @@ export function regexShape(pattern: string): RegexShape {
   return { kind: 'regex', prefix: commonPrefix({ kind: 'concat', parts: whole }).text };
 }
 
-/** The parts of the outermost concatenation, without the anchors that a full match implies. */
+/** The parts of the outermost concatenation, groups in it opened. */
 function flatten(node: RegexNode): readonly RegexNode[] {
-  const parts = node.kind === 'concat' ? node.parts.flatMap(flatten) : [node];
+  return node.kind === 'concat' ? node.parts.flatMap(flatten) : [node];
+}
+
+/** Without the anchors at either end, which a full match implies; elsewhere they forbid a match. */
+function trim(parts: readonly RegexNode[]): readonly RegexNode[] {
   let from = 0;
   let to = parts.length;
   while (from < to && parts[from]?.kind === 'begin') from += 1;

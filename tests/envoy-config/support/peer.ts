@@ -8,7 +8,8 @@ interface Connection {
   readonly socket: Socket;
   received: Buffer;
   ended: boolean;
-  error: string | null;
+  /** Told whenever something has come. */
+  changed: () => void;
 }
 
 const connections = new Map<number, Connection>();
@@ -56,17 +57,24 @@ function open(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const id = next++;
     const socket = connect({ host, port, allowHalfOpen: true });
-    const connection: Connection = { socket, received: Buffer.alloc(0), ended: false, error: null };
+    const connection: Connection = {
+      socket,
+      received: Buffer.alloc(0),
+      ended: false,
+      changed: () => undefined,
+    };
     connections.set(id, connection);
     socket.on('data', (data) => {
       connection.received = Buffer.concat([connection.received, data]);
+      connection.changed();
     });
     socket.on('end', () => {
       connection.ended = true;
+      connection.changed();
     });
     socket.on('error', (error) => {
-      connection.error = error.message;
       connection.ended = true;
+      connection.changed();
       reject(error);
     });
     socket.on('connect', () => resolve(id));
@@ -89,23 +97,25 @@ function send(id: number, text: string, end: boolean): Promise<null> {
 }
 
 /** Waits until the text received so far matches, or the other end has closed, and takes it. */
-async function receive(
-  id: number,
-  until: string,
-  deadlineMs: number,
-): Promise<{ text: string; ended: boolean }> {
+function receive(id: number, until: string, deadlineMs: number): Promise<{ text: string; ended: boolean }> {
   const connection = held(id);
   const pattern = new RegExp(until, 's');
-  const deadline = performance.now() + deadlineMs;
-  for (;;) {
-    const text = connection.received.toString('latin1');
-    if (connection.ended || pattern.test(text)) {
+  return new Promise((resolve, reject) => {
+    const text = () => connection.received.toString('latin1');
+    const timer = setTimeout(
+      () => reject(new Error(`not ${until} within ${deadlineMs} ms, but: ${text()}`)),
+      deadlineMs,
+    );
+    connection.changed = () => {
+      const taken = text();
+      if (!connection.ended && !pattern.test(taken)) return;
+      clearTimeout(timer);
+      connection.changed = () => undefined;
       connection.received = Buffer.alloc(0);
-      return { text, ended: connection.ended };
-    }
-    if (performance.now() > deadline) throw new Error(`not ${until} within ${deadlineMs} ms, but: ${text}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
+      resolve({ text: taken, ended: connection.ended });
+    };
+    connection.changed();
+  });
 }
 
 /** One HTTP/2 request with prior knowledge. */
@@ -144,11 +154,8 @@ async function statuses(host: string, port: number, requests: readonly string[])
   const found: number[] = [];
   for (const request of requests) {
     await send(id, request, false);
-    const { text, ended } = await receive(
-      id,
-      '^HTTP/1\\.1 \\d+.*?\\r\\n\\r\\n(?:Access denied\\r\\n|end)$',
-      5_000,
-    );
+    const complete = request.startsWith('HEAD ') ? '\\r\\n\\r\\n$' : '\\r\\n\\r\\n.*(?:denied\\r\\n|end)$';
+    const { text, ended } = await receive(id, complete, 5_000);
     found.push(Number(/^HTTP\/1\.[01] (\d+)/.exec(text)?.[1] ?? 0));
     if (ended) id = await open(host, port);
   }
@@ -197,8 +204,12 @@ async function serveEcho(port: number): Promise<null> {
     socket.once('data', (first) => {
       socket.pause();
       socket.unshift(first);
-      (first.toString('latin1').startsWith('PRI * HTTP/2') ? two : one).emit('connection', socket);
-      socket.resume();
+      if (first.toString('latin1').startsWith('PRI * HTTP/2')) {
+        two.emit('connection', socket);
+      } else {
+        one.emit('connection', socket);
+        socket.resume();
+      }
     });
   });
   return null;
