@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -131,9 +131,10 @@ test('an Envoy that nobody recorded, with another bootstrap or not, does not sta
   assert.ok(!isAlive(replaced));
 });
 
-test('a binary that is not there is said, and a process that dies at once is tried with growing pauses', async () => {
+test('a binary that is not there is said, and a process that soon dies is tried with growing pauses', async () => {
   await assert.rejects(supervisor({ binaryPath: '/nowhere/envoy' }).start(), /cannot start \/nowhere\/envoy/);
-  const failing = supervisor({ binaryPath: '/bin/false' });
+  writeFileSync(at('dies'), '#!/bin/sh\nsleep 0.05\nexit 1\n', { mode: 0o755 });
+  const failing = supervisor({ binaryPath: at('dies') });
   await failing.start();
   await until(() => events.filter(({ kind }) => kind !== 'started').length >= 3, 'it was tried again');
   const pauses = events.flatMap((event) => ('restartInMs' in event ? [event.restartInMs] : []));
