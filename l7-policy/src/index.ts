@@ -27,6 +27,7 @@ export type {
   RuleId,
   TlsRule,
 } from './types/l7-rule.ts';
+export { ruleId } from './types/l7-rule.ts';
 export type { Problem } from './types/problem.ts';
 export type {
   DnsRequest,
@@ -52,3 +53,4 @@ export type {
   SubjectKey,
   SubjectPolicy,
 } from './types/subject-policy.ts';
+export { classId, l7SetId, subjectKey } from './types/subject-policy.ts';

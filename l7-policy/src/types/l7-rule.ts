@@ -3,6 +3,9 @@ import type { Brand } from './brand.ts';
 /** Digest of a rule's content; equal rules in different places have equal ids. */
 export type RuleId = Brand<string, 'RuleId'>;
 
+/** Names again what an engine named before: for an access log that carried the text. */
+export const ruleId = (text: string): RuleId => text as RuleId;
+
 /** What a header that does not have the wanted value leads to. `FAIL` refuses the request. */
 export type MismatchAction = 'FAIL' | 'LOG' | 'ADD' | 'DELETE' | 'REPLACE';
 

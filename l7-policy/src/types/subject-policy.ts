@@ -11,6 +11,13 @@ export type SlotId = Brand<string, 'SlotId'>;
 export type L7SetId = Brand<string, 'L7SetId'>;
 export type ClassId = Brand<string, 'ClassId'>;
 
+/** Names again what an engine named before: for a store that kept the text. */
+export const subjectKey = (text: string): SubjectKey => text as SubjectKey;
+/** Like `subjectKey`. */
+export const l7SetId = (text: string): L7SetId => text as L7SetId;
+/** Like `subjectKey`. */
+export const classId = (text: string): ClassId => text as ClassId;
+
 /** One `toPorts[].rules` block. Its content changes in place, its id does not. */
 export interface L7Slot {
   readonly id: SlotId;
