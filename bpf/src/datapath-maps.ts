@@ -74,6 +74,10 @@ export interface Connection {
     EndpointValue & { readonly generation: Generation; readonly set: SetNumber };
   /** Undefined when it does not pass through the proxy. */
   readonly proxyPort: ProxyPort | undefined;
+  /** The proxy's own connection to the destination, on behalf of the source. */
+  readonly leg: boolean;
+  /** It lost its permission: its packets are dropped and answered with resets. */
+  readonly cut: boolean;
   readonly ipcacheEpoch: number;
   /** Nanoseconds of CLOCK_MONOTONIC when its last packet passed, to a second or so. */
   readonly lastSeenNs: bigint;

@@ -1,32 +1,18 @@
+import { readConnections } from './connections.ts';
+import { readCounters } from './counters.ts';
+import { codecs } from './datapath-codecs.ts';
 import type { Connection, DatapathMaps } from './datapath-maps.ts';
-import type { DatapathEvent, EventStream } from './events.ts';
-import type { Ifindex } from './numbers.ts';
+import { checkMarks, type DatapathOptions } from './datapath-options.ts';
+import { inspect, loadPrograms, required } from './datapath-programs.ts';
+import { type DatapathEvent, decodeEvents, type EventStream } from './events.ts';
+import { kernelArray, kernelMap } from './kernel-map.ts';
+import { u32 } from './layout.ts';
+import { layouts, layoutVersion } from './layouts.ts';
+import { type FdHandle, native } from './native.ts';
+import { type Ifindex, ifindex } from './numbers.ts';
+import { openPinFolder, removePinFolder } from './pin-folder.ts';
 import type { Reason } from './reasons.ts';
-
-/** Values of the packet mark that belong to one instance, all under one mask. */
-export interface DatapathMarks {
-  /** The bits that are ours; all others are left alone. */
-  readonly mask: number;
-  /** "Deliver to the local proxy": the instance's `ip rule` looks for it. */
-  readonly deliver: number;
-  /** SO_MARK of the proxy's listeners and upstream sockets. */
-  readonly proxy: number;
-  /** Set by the programs on packets they send round to the ingress side; nobody else may use it. */
-  readonly reinject: number;
-}
-
-/** What it takes to open a datapath. */
-export interface DatapathOptions {
-  /** Scopes pins; letters, digits, `-` and `_`. */
-  readonly instance: string;
-  readonly marks: DatapathMarks;
-  /** Where a bpffs is mounted. */
-  readonly bpffs: string;
-  /** Sizes of maps that are made now; adopted maps keep theirs. */
-  readonly capacity?: Partial<Readonly<Record<'policy' | 'ipcache' | 'endpoints' | 'connections', number>>>;
-  /** Report new allowed connections as events too (drops and redirects always are). Default true. */
-  readonly reportAllowed?: boolean;
-}
+import { attachTc, detachTc } from './tc-attachment.ts';
 
 /** An interface that carries programs of this instance. */
 export interface AttachedInterface {
@@ -65,9 +51,101 @@ export interface Datapath {
 }
 
 /**
- * Opens the instance's datapath: adopts the pinned maps when their layout is this build's, makes them otherwise.
- * Throws BpfError; a layout that differs is the error code `ELAYOUT`.
+ * Opens the instance's datapath: adopts the pinned maps when their layout is this build's, makes them otherwise, and
+ * loads the programs over them. What is attached keeps running until `attach` replaces it. Living connections of
+ * adopted maps are judged anew on their next packet. Throws BpfError; a layout that differs has the code `ELAYOUT`.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
-  throw new Error(`not there yet: ${options.instance}`);
+  checkMarks(options.marks);
+  const pins = openPinFolder(options.bpffs, options.instance);
+  const adopted = pins.found.has('state');
+  const { programs, maps: handles, close: closePrograms } = loadPrograms(options, pins);
+  const conntrackId = native.mapInfo(required(handles, 'conntrack')).id;
+  const state = kernelArray(required(handles, 'state'), 'state', u32, layouts.state, () => false);
+  const streams = new Set<EventStream>();
+  let open = true;
+
+  const bumpIpcacheEpoch = (): number => {
+    const epoch = ((state.get(0)?.ipcache_epoch ?? 0) + 1) >>> 0;
+    state.set(0, { layout: layoutVersion, ipcache_epoch: epoch });
+    return epoch;
+  };
+
+  const detach = (interfaceNumber: Ifindex): boolean => {
+    let found = false;
+    for (const { hook } of programs) found = detachTc(interfaceNumber, hook) || found;
+    return found;
+  };
+
+  const attached = (): readonly AttachedInterface[] =>
+    native.interfaces().flatMap((number) => {
+      const states = programs.map((program) => inspect(number, program, conntrackId));
+      const current = states.every((found) => found === 'current');
+      const ours = states.some((found) => found === 'current' || found === 'outdated');
+      return ours ? [Object.freeze({ ifindex: ifindex(number), current })] : [];
+    });
+
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    for (const stream of [...streams]) void stream.close();
+    closePrograms();
+  };
+
+  const maps = datapathMaps(handles);
+  bumpIpcacheEpoch();
+
+  return Object.freeze({
+    instance: options.instance,
+    adopted,
+    maps,
+    attach(interfaceNumber: Ifindex): void {
+      for (const { hook, handle } of programs) attachTc(interfaceNumber, hook, handle);
+    },
+    detach,
+    attached,
+    bumpIpcacheEpoch,
+    connections: () => readConnections(required(handles, 'conntrack')),
+    counters: () => readCounters(required(handles, 'counters')),
+    readEvents(listener: (events: readonly DatapathEvent[]) => void): EventStream {
+      const ring = native.openRing(required(handles, 'events'), (records) => listener(decodeEvents(records)));
+      const stream = Object.freeze({
+        async close(): Promise<void> {
+          streams.delete(stream);
+          native.close(ring);
+        },
+      });
+      streams.add(stream);
+      return stream;
+    },
+    close,
+    remove(): void {
+      for (const { ifindex: number } of attached()) detach(number);
+      removePinFolder(pins.path);
+      close();
+    },
+  });
+}
+
+function datapathMaps(handles: Readonly<Record<string, FdHandle>>): DatapathMaps {
+  return Object.freeze({
+    endpoints: kernelMap(required(handles, 'endpoints'), 'endpoints', codecs.ifindex, codecs.endpoint),
+    localAddresses: kernelMap(
+      required(handles, 'local_addresses'),
+      'local_addresses',
+      codecs.address,
+      codecs.localAddress,
+    ),
+    ipcache: kernelMap(required(handles, 'ipcache'), 'ipcache', codecs.prefix, codecs.identity),
+    subjects: kernelArray(
+      required(handles, 'subjects'),
+      'subjects',
+      codecs.subjectNumber,
+      codecs.subject,
+      (value) => value.generation === 0,
+    ),
+    policy: kernelMap(required(handles, 'policy'), 'policy', codecs.policyKey, codecs.policyVerdict),
+    pairs: kernelMap(required(handles, 'pairs'), 'pairs', codecs.pair, codecs.pairValue),
+    widenings: kernelMap(required(handles, 'widenings'), 'widenings', codecs.widening, codecs.present),
+  });
 }

@@ -1,6 +1,16 @@
 import type { FlowEnd, PolicyDirection } from './datapath-maps.ts';
-import type { IdentityNumber, Ifindex, ProxyPort, SetNumber } from './numbers.ts';
-import type { DropReason } from './reasons.ts';
+import { codes, layouts } from './layouts.ts';
+import {
+  type IdentityNumber,
+  type Ifindex,
+  identityNumber,
+  ifindex,
+  type ProxyPort,
+  proxyPort,
+  type SetNumber,
+  setNumber,
+} from './numbers.ts';
+import { type DropReason, dropReason } from './reasons.ts';
 
 /** What every event tells: which packet, where, when. */
 export interface EventFlow {
@@ -38,4 +48,51 @@ export type DatapathEvent = EventFlow &
 export interface EventStream {
   /** Stops; after the promise no listener is called. Closing twice is the same as once. */
   close(): Promise<void>;
+}
+
+/** Decodes what the ring buffer hands over: records of a length, padding to 8 bytes, and that many bytes. */
+export function decodeEvents(records: Uint8Array): readonly DatapathEvent[] {
+  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  const events: DatapathEvent[] = [];
+  for (let at = 0; at < records.byteLength; ) {
+    const bytes = view.getUint32(at, true);
+    if (bytes === layouts.event.bytes) events.push(decodeEvent(view, at + 8));
+    at += 8 + Math.ceil(bytes / 8) * 8;
+  }
+  return events;
+}
+
+function decodeEvent(view: DataView, at: number): DatapathEvent {
+  const raw = layouts.event.read(view, at);
+  const flow: EventFlow = {
+    timestampNs: raw.timestamp_ns,
+    ifindex: ifindex(raw.ifindex),
+    hook: raw.hook === codes.hook['to-workload'] ? 'to-workload' : 'from-workload',
+    protocol: raw.protocol,
+    source: {
+      address: raw.source,
+      port: raw.source_port,
+      identity: identityNumber(raw.source_identity),
+    },
+    destination: {
+      address: raw.destination,
+      port: raw.destination_port,
+      identity: identityNumber(raw.destination_identity),
+    },
+  };
+  const sets = { egressSet: setNumber(raw.egress_set), ingressSet: setNumber(raw.ingress_set) };
+  switch (raw.kind) {
+    case codes.event.allow:
+      return { ...flow, kind: 'allow' };
+    case codes.event.redirect:
+      return { ...flow, kind: 'redirect', ...sets, proxyPort: proxyPort(raw.proxy_port) };
+    default:
+      return {
+        ...flow,
+        kind: 'drop',
+        reason: dropReason(raw.reason),
+        direction: raw.direction === codes.direction.egress ? 'egress' : 'ingress',
+        ...sets,
+      };
+  }
 }

@@ -1,10 +1,9 @@
 export { addressBytes, type IpAddress, type IpPrefix, ipAddress, ipPrefix } from './address.ts';
 export { BpfError } from './bpf-error.ts';
+export { type LoadedObject, loadObject, type ObjectOptions } from './bpf-object.ts';
 export {
   type AttachedInterface,
   type Datapath,
-  type DatapathMarks,
-  type DatapathOptions,
   openDatapath,
 } from './datapath.ts';
 export type {
@@ -21,6 +20,7 @@ export type {
   SubjectValue,
   WideningKey,
 } from './datapath-maps.ts';
+export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { DatapathEvent, EventFlow, EventStream } from './events.ts';
 export {
   anyIdentity,

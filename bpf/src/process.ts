@@ -1,3 +1,5 @@
+import { native } from './native.ts';
+
 /** A watch on a process that need not be a child. */
 export interface ProcessWatch {
   /** Resolves once the process has exited; never when the watch is closed first. */
@@ -11,5 +13,10 @@ export interface ProcessWatch {
  * code ESRCH when there is no such process; compare its start time afterwards to know that it is the one meant.
  */
 export function watchProcess(pid: number): ProcessWatch {
-  throw new Error(`not there yet: ${pid}`);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const poller = native.watchProcess(pid, () => {
+    native.close(poller);
+    resolve();
+  });
+  return Object.freeze({ exited: promise, close: () => native.close(poller) });
 }

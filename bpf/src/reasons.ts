@@ -50,3 +50,14 @@ export type Reason = keyof typeof reasons;
 
 /** Name of an outcome that dropped the packet. */
 export type DropReason = Exclude<Reason, 'allowed' | 'redirected' | 'rejudged' | 'event-lost' | 'reset-sent'>;
+
+const drops: ReadonlyMap<number, DropReason> = new Map(
+  Object.entries(reasons)
+    .filter(([, code]) => code >= reasons['policy-deny'])
+    .map(([name, code]) => [code, name as DropReason]),
+);
+
+/** The reason of a drop by its number; `malformed` when the programs are newer than this table. */
+export function dropReason(code: number): DropReason {
+  return drops.get(code) ?? 'malformed';
+}

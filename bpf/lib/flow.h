@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Connection tracking: one entry for both directions and both hooks. */
+#pragma once
+#include "policy.h"
+
+/* A source that got no answer, and one that did; TCP ends by itself or falls out of the LRU. */
+#define IDLE_UNREPLIED_NS (60 * NANOSECONDS)
+#define IDLE_REPLIED_NS (180 * NANOSECONDS)
+
+/* Where a packet stands with regard to its entry. */
+struct standing {
+	struct weir_flow_key key;
+	struct weir_flow *flow;
+	/* The sender is the `low` of the key. */
+	__u8 sender_is_low;
+	/* The sender opened the connection. */
+	__u8 forward;
+};
+
+static __always_inline int is_opening(const struct packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+static __always_inline int is_low(const struct packet *packet)
+{
+	/* Word by word in memory order: any total order does. */
+	for (int i = 3; i >= 0; i--)
+		if (packet->source.words[i] != packet->destination.words[i])
+			return packet->source.words[i] < packet->destination.words[i];
+	return packet->source_port <= packet->destination_port;
+}
+
+/* Finds the entry; flow is 0 when there is none or it has been idle too long. */
+static __always_inline void find_flow(const struct packet *packet, struct standing *standing)
+{
+	struct weir_flow *flow;
+	__u64 now, idle;
+
+	standing->sender_is_low = is_low(packet);
+	if (standing->sender_is_low) {
+		standing->key.low = packet->source;
+		standing->key.high = packet->destination;
+		standing->key.low_port = packet->source_port;
+		standing->key.high_port = packet->destination_port;
+	} else {
+		standing->key.low = packet->destination;
+		standing->key.high = packet->source;
+		standing->key.low_port = packet->destination_port;
+		standing->key.high_port = packet->source_port;
+	}
+	standing->key.protocol = packet->protocol;
+	flow = bpf_map_lookup_elem(&conntrack, &standing->key);
+	standing->flow = flow;
+	if (!flow)
+		return;
+	standing->forward = standing->sender_is_low == !!(flow->flags & WEIR_SOURCE_IS_LOW);
+	now = bpf_ktime_get_coarse_ns();
+	idle = now - flow->last_seen_ns;
+	if (packet->protocol != IPPROTO_TCP && now > flow->last_seen_ns &&
+	    idle > (flow->flags & WEIR_REPLIED ? IDLE_REPLIED_NS : IDLE_UNREPLIED_NS))
+		standing->flow = 0;
+}
+
+/* Judged under what is in force now: both subjects' generations and the ipcache. */
+static __always_inline int is_current(const struct weir_flow *flow)
+{
+	struct weir_subject *source = subject_of(flow->source.subject);
+	struct weir_subject *destination = subject_of(flow->destination.subject);
+
+	return source && destination && source->generation == flow->source.generation &&
+	       destination->generation == flow->destination.generation && flow->ipcache_epoch == ipcache_epoch();
+}
+
+/* Notes what a passing packet changes; writes only then, to keep the cache line shared. */
+static __always_inline void touch(struct standing *standing, const struct packet *packet)
+{
+	struct weir_flow *flow = standing->flow;
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u16 flags = flow->flags;
+
+	if (!standing->forward)
+		flags |= WEIR_REPLIED;
+	if (packet->tcp_flags & TCP_FIN)
+		flags |= standing->forward ? WEIR_SOURCE_FINISHED : WEIR_DESTINATION_FINISHED;
+	if (packet->tcp_flags & TCP_RST)
+		flags |= WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED;
+	if (flags != flow->flags)
+		flow->flags = flags;
+	if (now - flow->last_seen_ns > NANOSECONDS)
+		flow->last_seen_ns = now;
+}
+
+/* The whole of a TCP connection is over, as far as seen. */
+static __always_inline int is_finished(const struct weir_flow *flow)
+{
+	__u16 both = WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED;
+
+	return (flow->flags & both) == both || (flow->flags & WEIR_CUT);
+}
+
+/* Stores a judged flow. */
+static __always_inline int remember(const struct standing *standing, struct weir_flow *flow)
+{
+	flow->last_seen_ns = bpf_ktime_get_coarse_ns();
+	return bpf_map_update_elem(&conntrack, &standing->key, flow, BPF_ANY);
+}
+
+/* "`to` permits at least what `from` does." */
+static __always_inline int permits(__u32 from, __u32 to)
+{
+	struct weir_widening widening = { .from = from, .to = to };
+
+	return from == to || (from && bpf_map_lookup_elem(&widenings, &widening));
+}
+
+/* A living connection under a newer policy. In this order:
+ *   1. the policy denies it now: it has lost its permission;
+ *   2. the policy allows it without L7: it goes on as it is, through the proxy if it was (with the permission
+ *      of the sets it was judged under);
+ *   3. it must go through the proxy and does not: it cannot be moved;
+ *   4. its class still has the port it goes to: the class's routes hold what is permitted;
+ *   5. both new sets permit at least what the old ones do (none is "everything"): it goes on under the old;
+ *   6. else it has lost permission.
+ * Gives 0 when it goes on, with the entry brought up to date, else the reason. `owner` is the interface that the
+ * end at this hook must live on: an entry is never changed by a packet that has no right to it. */
+static __noinline __u32 rejudge(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+				struct decision *decision, __u32 hook)
+{
+	struct weir_flow *flow = standing->flow;
+	struct weir_flow fresh = {};
+	struct packet oriented = *packet;
+	enum weir_verdict verdict;
+	struct weir_flow_end *here;
+
+	if (!flow)
+		return WEIR_NO_CONNECTION;
+	if (!standing->forward) {
+		oriented.source = packet->destination;
+		oriented.destination = packet->source;
+		oriented.source_port = packet->destination_port;
+		oriented.destination_port = packet->source_port;
+	}
+	fresh.flags = flow->flags;
+	fresh.source.identity = flow->source.identity == IDENTITY_HOST ? IDENTITY_HOST : IDENTITY_WORLD;
+	verdict = judge(&oriented, &fresh, decision);
+
+	here = (hook == WEIR_FROM_WORKLOAD) == !!standing->forward ? &fresh.source : &fresh.destination;
+	if (here->ifindex != skb->ifindex && !has_mark(skb, mark_reinject))
+		return hook == WEIR_FROM_WORKLOAD ? WEIR_SOURCE_NOT_OWNED : WEIR_ENDPOINT_UNKNOWN;
+
+	if (verdict == WEIR_DENY)
+		return WEIR_PERMISSION_LOST;
+	if (verdict == WEIR_L7) {
+		if (!flow->proxy_port && !(flow->flags & WEIR_LEG))
+			return WEIR_PROXY_REQUIRED;
+		if (flow->proxy_port == decision->proxy_port) {
+			flow->source.set = fresh.source.set;
+			flow->destination.set = fresh.destination.set;
+		} else if (!(permits(flow->source.set, fresh.source.set) || !fresh.source.set) ||
+			   !(permits(flow->destination.set, fresh.destination.set) || !fresh.destination.set)) {
+			return WEIR_PERMISSION_LOST;
+		}
+	}
+	flow->source.ifindex = fresh.source.ifindex;
+	flow->source.identity = fresh.source.identity;
+	flow->source.subject = fresh.source.subject;
+	flow->source.generation = fresh.source.generation;
+	flow->destination.ifindex = fresh.destination.ifindex;
+	flow->destination.identity = fresh.destination.identity;
+	flow->destination.subject = fresh.destination.subject;
+	flow->destination.generation = fresh.destination.generation;
+	flow->ipcache_epoch = fresh.ipcache_epoch;
+	count(WEIR_REJUDGED);
+	return 0;
+}

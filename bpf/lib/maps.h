@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps of one instance, pinned by name under its directory and shared by all programs, and the constants
+ * that are set before loading. */
+#pragma once
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "shared.h"
+
+const volatile __u32 mark_mask = 0xf00;
+const volatile __u32 mark_deliver = 0x200;
+const volatile __u32 mark_proxy = 0x300;
+const volatile __u32 mark_reinject = 0x400;
+const volatile __u32 report_allowed = 1;
+
+#define WEIR_MAP(NAME, TYPE, KEY, VALUE, SIZE, FLAGS)                                                        \
+	struct {                                                                                             \
+		__uint(type, TYPE);                                                                          \
+		__uint(max_entries, SIZE);                                                                   \
+		__uint(map_flags, FLAGS);                                                                    \
+		__uint(pinning, LIBBPF_PIN_BY_NAME);                                                         \
+		__type(key, KEY);                                                                            \
+		__type(value, VALUE);                                                                        \
+	} NAME SEC(".maps")
+
+WEIR_MAP(endpoints, BPF_MAP_TYPE_HASH, __u32, struct weir_endpoint, 16384, 0);
+WEIR_MAP(local_addresses, BPF_MAP_TYPE_HASH, struct weir_address, struct weir_local_address, 16384, 0);
+WEIR_MAP(ipcache, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, __u32, 524288, BPF_F_NO_PREALLOC);
+/* An array: the verifier turns its look-ups into two loads, and each packet makes two. */
+WEIR_MAP(subjects, BPF_MAP_TYPE_ARRAY, __u32, struct weir_subject, 65536, 0);
+WEIR_MAP(policy, BPF_MAP_TYPE_LPM_TRIE, struct weir_policy_key, struct weir_policy_value, 1048576,
+	 BPF_F_NO_PREALLOC);
+WEIR_MAP(pairs, BPF_MAP_TYPE_HASH, struct weir_pair, struct weir_pair_value, 65536, BPF_F_NO_PREALLOC);
+WEIR_MAP(widenings, BPF_MAP_TYPE_HASH, struct weir_widening, __u8, 65536, BPF_F_NO_PREALLOC);
+WEIR_MAP(conntrack, BPF_MAP_TYPE_LRU_HASH, struct weir_flow_key, struct weir_flow, 262144, 0);
+WEIR_MAP(fragments, BPF_MAP_TYPE_LRU_HASH, struct weir_fragment_key, __u64, 4096, 0);
+WEIR_MAP(state, BPF_MAP_TYPE_ARRAY, __u32, struct weir_state, 1, 0);
+WEIR_MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, WEIR_REASONS, 0);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} events SEC(".maps");
+
+/* How many events this CPU has reported in the second that began at `since_ns`. */
+struct report_budget {
+	__u64 since_ns;
+	__u64 spent;
+};
+WEIR_MAP(report_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct report_budget, 1, 0);

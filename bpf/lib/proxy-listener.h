@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Handing new connections to the proxy's listeners. */
+#pragma once
+#include "socket-tuple.h"
+
+#define LOOPBACK 0x7f000001
+
+/* Hands an opening segment to the listener of a class. In this order:
+ *   1. the stack already knows this connection (a repeated SYN, or a port used again while the proxy's end is in
+ *      TIME_WAIT): it is delivered, and the stack answers from what it knows;
+ *   2. nobody listens on the port: refused;
+ *   3. whoever listens does not carry the proxy's mark: refused;
+ *   4. assigned and delivered.
+ * Gives 0 or the reason. Works at ingress only (bpf_sk_assign). */
+static __noinline __u32 to_listener(struct __sk_buff *skb, const struct packet *packet, __u32 port)
+{
+	struct bpf_sock_tuple tuple = tuple_of(packet);
+	struct bpf_sock *socket;
+	int known, listening, ours;
+	long failed;
+
+	socket = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (socket) {
+		known = socket->state != BPF_TCP_LISTEN;
+		bpf_sk_release(socket);
+		if (known) {
+			set_mark(skb, mark_deliver);
+			return 0;
+		}
+	}
+	tuple.ipv4.daddr = bpf_htonl(LOOPBACK);
+	tuple.ipv4.dport = bpf_htons(port);
+	socket = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!socket)
+		return WEIR_PROXY_MISSING;
+	listening = socket->state == BPF_TCP_LISTEN;
+	ours = (socket->mark & mark_mask) == mark_proxy;
+	failed = listening && ours ? bpf_sk_assign(skb, socket, 0) : 0;
+	bpf_sk_release(socket);
+	if (!listening)
+		return WEIR_PROXY_MISSING;
+	if (!ours)
+		return WEIR_PROXY_FOREIGN;
+	if (failed)
+		return WEIR_PROXY_MISSING;
+	set_mark(skb, mark_deliver);
+	return 0;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every structure that the programs and the TypeScript side both read. src/layouts.ts says the same, and
+ * tests/bpf/layout.test.ts compares the two through BTF. Numbers are in host order, ports marked __be16 in
+ * network order, addresses 16 bytes (IPv4 as ::ffff:a.b.c.d). A change here raises WEIR_LAYOUT. */
+#pragma once
+#include <linux/types.h>
+
+#define WEIR_LAYOUT 1
+
+/* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
+enum weir_reason {
+	WEIR_ALLOWED = 0,
+	WEIR_REDIRECTED = 1,
+	WEIR_REJUDGED = 2,
+	WEIR_EVENT_LOST = 3,
+	WEIR_RESET_SENT = 4,
+	WEIR_POLICY_DENY = 16,
+	WEIR_POLICY_DEFAULT_DENY = 17,
+	WEIR_PERMISSION_LOST = 18,
+	WEIR_PROXY_REQUIRED = 19,
+	WEIR_SOURCE_NOT_OWNED = 20,
+	WEIR_L7_UNAVAILABLE = 21,
+	WEIR_PROXY_MISSING = 22,
+	WEIR_PROXY_FOREIGN = 23,
+	WEIR_FAMILY_UNSUPPORTED = 24,
+	WEIR_MALFORMED = 25,
+	WEIR_FRAGMENT_UNKNOWN = 26,
+	WEIR_ENDPOINT_UNKNOWN = 27,
+	WEIR_CONNTRACK_REFUSED = 28,
+	WEIR_NO_CONNECTION = 29,
+	WEIR_PROXY_LEG_UNKNOWN = 30,
+	WEIR_REASONS = 64,
+};
+
+enum weir_direction { WEIR_INGRESS = 0, WEIR_EGRESS = 1 };
+enum weir_hook { WEIR_FROM_WORKLOAD = 0, WEIR_TO_WORKLOAD = 1 };
+enum weir_verdict { WEIR_ALLOW = 1, WEIR_DENY = 2, WEIR_L7 = 3 };
+enum weir_event_kind { WEIR_EVENT_DROP = 1, WEIR_EVENT_ALLOW = 2, WEIR_EVENT_REDIRECT = 3 };
+
+enum weir_flow_flag {
+	/* The end that is `low` in the key opened the connection. */
+	WEIR_SOURCE_IS_LOW = 1 << 0,
+	/* Judged at the hook of its destination: the source's egress is not part of it. */
+	WEIR_INGRESS_ONLY = 1 << 1,
+	/* A connection of the proxy on behalf of the source. */
+	WEIR_LEG = 1 << 2,
+	/* The destination has answered. */
+	WEIR_REPLIED = 1 << 3,
+	WEIR_SOURCE_FINISHED = 1 << 4,
+	WEIR_DESTINATION_FINISHED = 1 << 5,
+	/* Lost its permission: every packet but a new SYN is dropped. */
+	WEIR_CUT = 1 << 6,
+};
+
+struct weir_address {
+	__u32 words[4];
+};
+
+struct weir_endpoint {
+	__u32 identity;
+	__u32 subject;
+};
+
+struct weir_local_address {
+	__u32 ifindex;
+	__u32 identity;
+	__u32 subject;
+};
+
+struct weir_prefix {
+	__u32 prefix_length;
+	struct weir_address address;
+};
+
+struct weir_subject {
+	__u32 generation;
+	__u8 enforce_ingress;
+	__u8 enforce_egress;
+	__u16 reserved;
+};
+
+struct weir_policy_key {
+	__u32 prefix_length;
+	__u32 generation;
+	__u32 identity;
+	__u8 direction;
+	__u8 protocol;
+	__be16 port;
+};
+
+struct weir_policy_value {
+	__u32 set;
+	__u8 verdict;
+	__u8 reserved[3];
+};
+
+struct weir_pair {
+	__u32 egress_set;
+	__u32 ingress_set;
+};
+
+struct weir_pair_value {
+	__u16 proxy_port;
+	__u16 reserved;
+};
+
+struct weir_widening {
+	__u32 from;
+	__u32 to;
+};
+
+/* The two ends in address order, so that both directions of a connection find the same entry. */
+struct weir_flow_key {
+	struct weir_address low;
+	struct weir_address high;
+	__be16 low_port;
+	__be16 high_port;
+	__u8 protocol;
+	__u8 reserved[3];
+};
+
+struct weir_flow_end {
+	__u32 ifindex;
+	__u32 identity;
+	__u32 subject;
+	__u32 generation;
+	__u32 set;
+};
+
+struct weir_flow {
+	__u64 last_seen_ns;
+	struct weir_flow_end source;
+	struct weir_flow_end destination;
+	__u32 ipcache_epoch;
+	__u16 proxy_port;
+	__u16 flags;
+};
+
+struct weir_fragment_key {
+	struct weir_address source;
+	struct weir_address destination;
+	__u16 id;
+	__u8 protocol;
+	__u8 reserved;
+};
+
+struct weir_state {
+	__u32 layout;
+	__u32 ipcache_epoch;
+};
+
+struct weir_event {
+	__u64 timestamp_ns;
+	struct weir_address source;
+	struct weir_address destination;
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 egress_set;
+	__u32 ingress_set;
+	__u32 ifindex;
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 proxy_port;
+	__u8 kind;
+	__u8 reason;
+	__u8 protocol;
+	__u8 direction;
+	__u8 hook;
+	__u8 reserved[5];
+};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "addon.h"
+
+/* src/native.ts declares the same functions with their types. */
+NAPI_MODULE_INIT()
+{
+	static const struct {
+		const char *name;
+		napi_callback function;
+	} table[] = {
+		{ "setErrorClass", set_error_class },
+		{ "close", close_handle },
+		{ "openObject", open_object },
+		{ "objectMaps", object_maps },
+		{ "setMaxEntries", set_max_entries },
+		{ "setConstant", set_constant },
+		{ "loadObject", load_object },
+		{ "takeMap", take_map },
+		{ "takeProgram", take_program },
+		{ "describeTypes", describe_types },
+		{ "openPinned", open_pinned },
+		{ "openMapById", open_map_by_id },
+		{ "pin", pin },
+		{ "mapInfo", map_info },
+		{ "mapLookup", map_lookup },
+		{ "mapUpdate", map_update },
+		{ "mapDelete", map_delete },
+		{ "mapLookupBatch", map_lookup_batch },
+		{ "mapUpdateBatch", map_update_batch },
+		{ "mapDeleteBatch", map_delete_batch },
+		{ "possibleCpus", possible_cpus },
+		{ "programInfo", program_info },
+		{ "openProgramById", open_program_by_id },
+		{ "runProgram", run_program },
+		{ "attachTc", attach_tc },
+		{ "detachTc", detach_tc },
+		{ "queryTc", query_tc },
+		{ "interfaces", interfaces },
+		{ "attachCgroup", attach_cgroup },
+		{ "openRing", open_ring },
+		{ "watchProcess", watch_process },
+		{ "destroySocket", destroy_socket },
+		{ "probeMapType", probe_map_type },
+		{ "probeProgramType", probe_program_type },
+		{ "probeHelper", probe_helper },
+	};
+
+	error_setup(env);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		napi_value function;
+
+		napi_create_function(env, table[i].name, NAPI_AUTO_LENGTH, table[i].function, NULL, &function);
+		napi_set_named_property(env, exports, table[i].name, function);
+	}
+	return exports;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thin Node-API face of libbpf: numbers, buffers and handles go in; numbers, buffers and BpfErrors come out.
+ * Every function either returns its value or throws and returns NULL. */
+#pragma once
+#define _GNU_SOURCE
+#define NAPI_VERSION 9
+#include <errno.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a JavaScript handle may stand for. */
+enum handle_kind { HANDLE_OBJECT = 1, HANDLE_FD, HANDLE_POLLER };
+
+struct handle {
+	enum handle_kind kind;
+	/* Closed handles stay valid values that refuse to be used. */
+	bool open;
+	int fd;
+	void *pointer;
+	void (*close)(struct handle *handle);
+};
+
+#define MAX_ARGUMENTS 6
+struct arguments {
+	napi_value values[MAX_ARGUMENTS];
+	/* Operands of the operation, for error texts. */
+	const char *operation;
+};
+
+struct bytes {
+	void *data;
+	size_t length;
+};
+
+/* value.c: all of these throw and give false (or NULL) when the argument is not what it must be. */
+bool get_arguments(napi_env env, napi_callback_info info, size_t count, struct arguments *arguments);
+bool get_u32(napi_env env, napi_value value, uint32_t *number);
+bool get_text(napi_env env, napi_value value, char *text, size_t capacity);
+bool is_null(napi_env env, napi_value value);
+/* `length` is the least that must be there; 0 is any. */
+bool get_bytes(napi_env env, napi_value value, size_t length, struct bytes *bytes);
+struct handle *get_handle(napi_env env, napi_value value, enum handle_kind kind);
+napi_value new_handle(napi_env env, enum handle_kind kind, int fd, void *pointer, void (*close)(struct handle *));
+napi_value new_fd(napi_env env, int fd);
+napi_value new_u32(napi_env env, uint32_t number);
+napi_value new_bool(napi_env env, bool value);
+napi_value new_text(napi_env env, const char *text);
+napi_value undefined(napi_env env);
+void set_property(napi_env env, napi_value object, const char *name, napi_value value);
+
+/* error.c */
+void log_begin(void);
+napi_value throw_errno(napi_env env, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+napi_value throw_type(napi_env env, const char *message);
+void error_setup(napi_env env);
+
+#define FUNCTION(NAME) napi_value NAME(napi_env env, napi_callback_info info)
+FUNCTION(set_error_class);
+FUNCTION(close_handle);
+FUNCTION(open_object);
+FUNCTION(object_maps);
+FUNCTION(set_max_entries);
+FUNCTION(set_constant);
+FUNCTION(load_object);
+FUNCTION(take_map);
+FUNCTION(take_program);
+FUNCTION(describe_types);
+FUNCTION(open_pinned);
+FUNCTION(open_map_by_id);
+FUNCTION(pin);
+FUNCTION(map_info);
+FUNCTION(map_lookup);
+FUNCTION(map_update);
+FUNCTION(map_delete);
+FUNCTION(map_lookup_batch);
+FUNCTION(map_update_batch);
+FUNCTION(map_delete_batch);
+FUNCTION(possible_cpus);
+FUNCTION(program_info);
+FUNCTION(open_program_by_id);
+FUNCTION(run_program);
+FUNCTION(attach_tc);
+FUNCTION(detach_tc);
+FUNCTION(query_tc);
+FUNCTION(interfaces);
+FUNCTION(attach_cgroup);
+FUNCTION(open_ring);
+FUNCTION(watch_process);
+FUNCTION(destroy_socket);
+FUNCTION(probe_map_type);
+FUNCTION(probe_program_type);
+FUNCTION(probe_helper);

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Ingress of the host side of a workload's veth: everything the workload sends, and what to_workload sent round
+ * because only this side can hand packets to the proxy. */
+#include "../lib/flow.h"
+#include "../lib/fragment.h"
+#include "../lib/proxy-listener.h"
+#include "../lib/reset.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+/* Goes where the flow goes: the proxy's legs to the local stack, which finds their sockets by their addresses. */
+static __always_inline int forward(struct __sk_buff *skb, const struct weir_flow *flow)
+{
+	if (flow->proxy_port || (flow->flags & WEIR_LEG))
+		set_mark(skb, mark_deliver);
+	else if (has_mark(skb, mark_reinject))
+		set_mark(skb, 0);
+	return PASS;
+}
+
+/* Ends a living connection for `reason`. */
+static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+			       struct decision *decision, enum weir_reason reason)
+{
+	struct weir_flow *flow = standing->flow;
+
+	drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
+	if (flow)
+		flow->flags |= WEIR_CUT;
+	if (reset_both(skb, packet, WEIR_FROM_WORKLOAD))
+		return DROP;
+	if (flow && (flow->proxy_port || (flow->flags & WEIR_LEG)))
+		set_mark(skb, mark_deliver);
+	return PASS;
+}
+
+/* The first packet of a connection, or one in mid-stream that nobody remembers. */
+static __noinline int open_flow(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+				     struct decision *decision)
+{
+	struct weir_flow fresh = {
+		.flags = standing->sender_is_low ? WEIR_SOURCE_IS_LOW : 0,
+		.source.identity = IDENTITY_WORLD,
+	};
+	struct weir_flow *living = standing->flow;
+	__u32 ifindex = skb->ifindex;
+	enum weir_verdict verdict;
+	__u32 reason;
+
+	verdict = judge(packet, &fresh, decision);
+	if (fresh.source.ifindex != ifindex) {
+		decision->direction = WEIR_EGRESS;
+		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD,
+			    bpf_map_lookup_elem(&endpoints, &ifindex) ? WEIR_SOURCE_NOT_OWNED
+								       : WEIR_ENDPOINT_UNKNOWN);
+	}
+	if (verdict == WEIR_DENY)
+		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, decision->reason);
+	/* Both ends open at once: the second one may, but the entry stays the first one's. */
+	if (living && !standing->forward && !is_finished(living)) {
+		if (verdict == WEIR_L7 || living->proxy_port)
+			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_PROXY_REQUIRED);
+		return PASS;
+	}
+	if (verdict == WEIR_L7) {
+		if (!is_opening(packet))
+			return cut(skb, packet, standing, decision, WEIR_PROXY_REQUIRED);
+		if (packet->first_fragment)
+			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
+		fresh.proxy_port = decision->proxy_port;
+		if (remember(standing, &fresh))
+			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_CONNTRACK_REFUSED);
+		reason = to_listener(skb, packet, decision->proxy_port);
+		if (reason)
+			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
+		count(WEIR_REDIRECTED);
+		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
+		return PASS;
+	}
+	if (remember(standing, &fresh))
+		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_CONNTRACK_REFUSED);
+	if (packet->first_fragment)
+		expect_fragments(packet);
+	count(WEIR_ALLOWED);
+	if (report_allowed)
+		tell(skb, packet, decision, WEIR_EVENT_ALLOW << 8 | WEIR_FROM_WORKLOAD);
+	return PASS;
+}
+
+/* What to_workload judged and sent round. The mark cannot come from a workload: it is cleared between network
+ * namespaces. */
+static __always_inline int sent_round(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+				      struct decision *decision)
+{
+	struct weir_flow *flow = standing->flow;
+	__u32 reason;
+
+	/* Its Ethernet header names the workload as receiver. */
+	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
+	if (!flow)
+		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
+	if (is_opening(packet) && flow->proxy_port) {
+		decision->source_identity = flow->source.identity;
+		decision->destination_identity = flow->destination.identity;
+		decision->egress_set = flow->source.set;
+		decision->ingress_set = flow->destination.set;
+		decision->proxy_port = flow->proxy_port;
+		reason = to_listener(skb, packet, flow->proxy_port);
+		if (reason)
+			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
+		count(WEIR_REDIRECTED);
+		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
+		return PASS;
+	}
+	return forward(skb, flow);
+}
+
+/* In this order:
+ *   1. ARP passes; other families and what cannot be parsed are dropped;
+ *   2. what was sent round is delivered;
+ *   3. later fragments follow their first, if the workload owns the address;
+ *   4. ICMP errors pass when they answer a connection of this workload that is tracked and not proxied;
+ *   5. a tracked connection: only its owner may speak for it; cut connections stay cut; a newer policy judges it
+ *      anew; else it goes on;
+ *   6. a SYN, and whatever is not tracked, is judged as a new connection. What could only be an answer is not. */
+SEC("tc")
+int from_workload(struct __sk_buff *skb)
+{
+	struct standing standing = {};
+	struct packet packet = {};
+	struct decision decision = { .direction = WEIR_EGRESS };
+	struct weir_flow_end *sender;
+	struct weir_local_address *owner;
+	struct weir_flow *flow;
+	__u32 reason;
+
+	switch (parse(skb, &packet)) {
+	case PARSED_ARP:
+		return PASS;
+	case PARSED_OTHER_FAMILY:
+		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FAMILY_UNSUPPORTED);
+	case PARSED_BAD:
+		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_MALFORMED);
+	case PARSED:
+		break;
+	}
+	if (packet.later_fragment) {
+		owner = bpf_map_lookup_elem(&local_addresses, &packet.source);
+		if (!owner || owner->ifindex != skb->ifindex)
+			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
+		if (!is_expected(&packet))
+			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
+		return PASS;
+	}
+
+	find_flow(&packet, &standing);
+	if (has_mark(skb, mark_reinject))
+		return sent_round(skb, &packet, &standing, &decision);
+	flow = standing.flow;
+	if (packet.quoted) {
+		/* The quoted packet came to this workload: its receiver is who speaks. */
+		if (!flow || !packet.quoted_by_destination || (flow->flags & WEIR_CUT) ||
+		    (standing.forward ? flow->destination.ifindex : flow->source.ifindex) != skb->ifindex)
+			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
+		return forward(skb, flow);
+	}
+	if (flow && !is_opening(&packet)) {
+		sender = standing.forward ? &flow->source : &flow->destination;
+		if (flow->flags & WEIR_CUT) {
+			if (sender->ifindex != skb->ifindex)
+				return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
+			return cut(skb, &packet, &standing, &decision, WEIR_PERMISSION_LOST);
+		}
+		if (!is_current(flow)) {
+			reason = rejudge(skb, &packet, &standing, &decision, WEIR_FROM_WORKLOAD);
+			if (reason == WEIR_SOURCE_NOT_OWNED)
+				return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, reason);
+			if (reason)
+				return cut(skb, &packet, &standing, &decision, reason);
+		} else if (sender->ifindex != skb->ifindex) {
+			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
+		}
+		touch(&standing, &packet);
+		if (packet.first_fragment)
+			expect_fragments(&packet);
+		return forward(skb, flow);
+	}
+	if (!flow && (packet.icmp_reply ||
+		      (packet.protocol == IPPROTO_TCP &&
+		       ((packet.tcp_flags & TCP_RST) || (packet.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)))))
+		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
+	return open_flow(skb, &packet, &standing, &decision);
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Egress of the host side of a workload's veth: everything that is about to reach the workload. */
+#include "../lib/flow.h"
+#include "../lib/fragment.h"
+#include "../lib/proxy-leg.h"
+#include "../lib/reset.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+/* bpf_sk_assign and delivery to a socket work at ingress only: the packet comes in again as if from the workload,
+ * and from_workload, which sees the mark, hands it over. */
+static __always_inline int send_round(struct __sk_buff *skb)
+{
+	set_mark(skb, mark_reinject);
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
+/* Goes where the flow goes: to the workload what is not proxied or comes from the proxy, to the proxy the rest. */
+static __always_inline int forward(struct __sk_buff *skb, const struct weir_flow *flow, int from_proxy)
+{
+	if ((flow->proxy_port || (flow->flags & WEIR_LEG)) && !from_proxy)
+		return send_round(skb);
+	return PASS;
+}
+
+/* Ends a living connection for `reason`. */
+static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+			       struct decision *decision, enum weir_reason reason, int from_proxy)
+{
+	struct weir_flow *flow = standing->flow;
+
+	drop(skb, packet, decision, WEIR_TO_WORKLOAD, reason);
+	if (flow)
+		flow->flags |= WEIR_CUT;
+	if (reset_both(skb, packet, WEIR_TO_WORKLOAD))
+		return DROP;
+	return flow ? forward(skb, flow, from_proxy) : PASS;
+}
+
+/* The first packet of a connection, or one in mid-stream that nobody remembers. `flags` say as what it is judged. */
+static __noinline int open_flow(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+				     struct decision *decision, __u16 flags)
+{
+	struct weir_flow fresh = {
+		.flags = flags | (standing->sender_is_low ? WEIR_SOURCE_IS_LOW : 0),
+		/* What this node itself sends has come in through no interface. */
+		.source.identity = skb->ingress_ifindex ? IDENTITY_WORLD : IDENTITY_HOST,
+	};
+	struct weir_flow *living = standing->flow;
+	enum weir_verdict verdict;
+
+	verdict = judge(packet, &fresh, decision);
+	if (fresh.destination.ifindex != skb->ifindex)
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_ENDPOINT_UNKNOWN);
+	if (verdict == WEIR_DENY)
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
+	if (flags & WEIR_LEG) {
+		/* The port and the sets the proxy acts under, should the policy narrow. */
+		fresh.proxy_port = decision->proxy_port;
+		if (remember(standing, &fresh))
+			return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_CONNTRACK_REFUSED);
+		return PASS;
+	}
+	/* Both ends open at once: the second one may, but the entry stays the first one's. */
+	if (living && !standing->forward && !is_finished(living)) {
+		if (verdict == WEIR_L7 || living->proxy_port)
+			return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_PROXY_REQUIRED);
+		return PASS;
+	}
+	if (verdict == WEIR_L7 && !is_opening(packet))
+		return cut(skb, packet, standing, decision, WEIR_PROXY_REQUIRED, 0);
+	if (verdict == WEIR_L7 && packet->first_fragment)
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
+	fresh.proxy_port = decision->proxy_port;
+	if (remember(standing, &fresh))
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_CONNTRACK_REFUSED);
+	if (verdict == WEIR_L7)
+		return send_round(skb);
+	if (packet->first_fragment)
+		expect_fragments(packet);
+	count(WEIR_ALLOWED);
+	if (report_allowed)
+		tell(skb, packet, decision, WEIR_EVENT_ALLOW << 8 | WEIR_TO_WORKLOAD);
+	return PASS;
+}
+
+/* An answer from outside to a connection that the proxy opened on behalf of this workload: its opening segment left
+ * the node where no program of ours sits, so it is judged and remembered now. */
+static __noinline int adopt_leg(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+				     struct decision *decision)
+{
+	struct weir_flow fresh = { .flags = WEIR_LEG | (standing->sender_is_low ? 0 : WEIR_SOURCE_IS_LOW) };
+	struct packet opening = *packet;
+
+	opening.source = packet->destination;
+	opening.destination = packet->source;
+	opening.source_port = packet->destination_port;
+	opening.destination_port = packet->source_port;
+	if (judge(&opening, &fresh, decision) == WEIR_DENY)
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
+	if (fresh.source.ifindex != skb->ifindex)
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_ENDPOINT_UNKNOWN);
+	fresh.proxy_port = decision->proxy_port;
+	if (remember(standing, &fresh))
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_CONNTRACK_REFUSED);
+	return send_round(skb);
+}
+
+/* In this order:
+ *   1. ARP passes; other families and what cannot be parsed are dropped;
+ *   2. resets that these programs made pass;
+ *   3. later fragments follow their first;
+ *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
+ *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; else it goes on, to the workload or
+ *      to the proxy;
+ *   6. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
+ *      that are not tracked are dropped;
+ *   7. an answer to the proxy is remembered as the proxy's and sent round to it;
+ *   8. a SYN, and whatever is not tracked, is judged as a new connection, ingress only: what a workload here sent was
+ *      judged where it came from. What could only be an answer is not. */
+SEC("tc")
+int to_workload(struct __sk_buff *skb)
+{
+	struct standing standing = {};
+	struct packet packet = {};
+	struct decision decision = { .direction = WEIR_INGRESS };
+	int from_proxy = has_mark(skb, mark_proxy);
+	struct weir_flow_end *receiver;
+	struct weir_flow *flow;
+	__u32 reason;
+
+	switch (parse(skb, &packet)) {
+	case PARSED_ARP:
+		return PASS;
+	case PARSED_OTHER_FAMILY:
+		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FAMILY_UNSUPPORTED);
+	case PARSED_BAD:
+		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_MALFORMED);
+	case PARSED:
+		break;
+	}
+	if (has_mark(skb, mark_reinject) && (packet.tcp_flags & TCP_RST)) {
+		set_mark(skb, 0);
+		return PASS;
+	}
+	if (packet.later_fragment) {
+		if (!is_expected(&packet))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
+		return PASS;
+	}
+
+	find_flow(&packet, &standing);
+	flow = standing.flow;
+	if (packet.quoted) {
+		/* The quoted packet's sender is who the error goes to. */
+		if (!flow || (flow->flags & WEIR_CUT) ||
+		    (standing.forward ? flow->source.ifindex : flow->destination.ifindex) != skb->ifindex)
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
+		return PASS;
+	}
+	if (flow && !is_opening(&packet)) {
+		if (flow->flags & WEIR_CUT)
+			return cut(skb, &packet, &standing, &decision, WEIR_PERMISSION_LOST, from_proxy);
+		receiver = standing.forward ? &flow->destination : &flow->source;
+		if (!is_current(flow) || receiver->ifindex != skb->ifindex) {
+			reason = rejudge(skb, &packet, &standing, &decision, WEIR_TO_WORKLOAD);
+			if (reason == WEIR_ENDPOINT_UNKNOWN)
+				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason);
+			if (reason)
+				return cut(skb, &packet, &standing, &decision, reason, from_proxy);
+		}
+		touch(&standing, &packet);
+		if (packet.first_fragment)
+			expect_fragments(&packet);
+		return forward(skb, flow, from_proxy);
+	}
+	if (from_proxy) {
+		if (packet.protocol == IPPROTO_TCP && !is_opening(&packet))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
+		return open_flow(skb, &packet, &standing, &decision, WEIR_LEG);
+	}
+	if (!flow && packet.protocol == IPPROTO_TCP && !is_opening(&packet)) {
+		if (answers_proxy(skb, &packet)) {
+			if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
+				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
+			return adopt_leg(skb, &packet, &standing, &decision);
+		}
+		if ((packet.tcp_flags & TCP_RST) || (packet.tcp_flags & TCP_SYN))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
+	}
+	if (!flow && packet.icmp_reply)
+		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
+	/* A SYN that from_workload let pass a moment ago. */
+	if (flow && standing.forward && !is_finished(flow) && is_current(flow) &&
+	    flow->destination.ifindex == skb->ifindex && !flow->proxy_port)
+		return PASS;
+	return open_flow(skb, &packet, &standing, &decision, WEIR_INGRESS_ONLY);
+}

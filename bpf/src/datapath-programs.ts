@@ -1,0 +1,124 @@
+import { resolve } from 'node:path';
+import { loadObject } from './bpf-object.ts';
+import type { DatapathOptions } from './datapath-options.ts';
+import { buildFolder, type FdHandle, native } from './native.ts';
+import type { PinFolder } from './pin-folder.ts';
+import { programAt, type TcHook } from './tc-attachment.ts';
+
+/** What runs on which hook of a workload's host-side interface. */
+export const placement = Object.freeze([
+  { program: 'from_workload', object: 'from-workload.bpf.o', hook: 'ingress' },
+  { program: 'to_workload', object: 'to-workload.bpf.o', hook: 'egress' },
+] as const);
+
+/** A loaded program and its constants as they are in the kernel. */
+export interface LoadedProgram {
+  readonly hook: TcHook;
+  readonly handle: FdHandle;
+  readonly tag: string;
+  readonly constants: Uint8Array;
+}
+
+/** Both programs and the maps they share. */
+export interface LoadedPrograms {
+  readonly programs: readonly LoadedProgram[];
+  readonly maps: Readonly<Record<string, FdHandle>>;
+  close(): void;
+}
+
+/** Loads both programs over the folder's maps, making those that are missing. */
+export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedPrograms {
+  const maxEntries = capacities(options, pins);
+  const handles: FdHandle[] = [];
+  const close = (): void => {
+    for (const handle of handles) native.close(handle);
+  };
+  let maps: Readonly<Record<string, FdHandle>> = {};
+  try {
+    const programs = placement.map(({ program, object, hook }) => {
+      const loaded = loadObject(
+        {
+          path: resolve(buildFolder, object),
+          pinRoot: pins.path,
+          maxEntries,
+          constants: {
+            mark_mask: options.marks.mask,
+            mark_deliver: options.marks.deliver,
+            mark_proxy: options.marks.proxy,
+            mark_reinject: options.marks.reinject,
+            report_allowed: options.reportAllowed === false ? 0 : 1,
+          },
+        },
+        [program],
+      );
+      handles.push(...Object.values(loaded.programs), ...Object.values(loaded.maps));
+      maps = { ...loaded.maps, ...maps };
+      const handle = required(loaded.programs, program);
+      return Object.freeze({
+        hook,
+        handle,
+        tag: native.programInfo(handle).tag,
+        constants: constantsOf(handle),
+      });
+    });
+    return Object.freeze({ programs, maps, close });
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Whether the program on an interface's hook works on this map, and if so whether it is `program`, constants included. */
+export function inspect(
+  ifindex: number,
+  program: LoadedProgram,
+  mapId: number,
+): 'absent' | 'foreign' | 'outdated' | 'current' {
+  const handle = programAt(ifindex, program.hook);
+  if (handle === undefined) return 'absent';
+  try {
+    const info = native.programInfo(handle);
+    if (!info.mapIds.includes(mapId)) return 'foreign';
+    const same = info.tag === program.tag && Buffer.compare(constantsOf(handle), program.constants) === 0;
+    return same ? 'current' : 'outdated';
+  } finally {
+    native.close(handle);
+  }
+}
+
+/** An entry that must be there because the object files declare it. */
+export function required(handles: Readonly<Record<string, FdHandle>>, name: string): FdHandle {
+  const handle = handles[name];
+  if (handle === undefined) throw new Error(`the object files declare no ${name}`);
+  return handle;
+}
+
+function constantsOf(program: FdHandle): Uint8Array {
+  for (const id of native.programInfo(program).mapIds) {
+    const map = native.openMapById(id);
+    try {
+      const info = native.mapInfo(map);
+      if (!info.name.endsWith('.rodata')) continue;
+      const value = new Uint8Array(info.valueBytes);
+      native.mapLookup(map, new Uint8Array(info.keyBytes), value);
+      return value;
+    } finally {
+      native.close(map);
+    }
+  }
+  return new Uint8Array();
+}
+
+function capacities(options: DatapathOptions, pins: PinFolder): ReadonlyMap<string, number> {
+  const { policy, ipcache, endpoints, connections } = options.capacity ?? {};
+  const wanted = new Map<string, number>();
+  const want = (map: string, entries: number | undefined): void => {
+    if (entries !== undefined) wanted.set(map, entries);
+  };
+  want('policy', policy);
+  want('ipcache', ipcache);
+  want('endpoints', endpoints);
+  want('local_addresses', endpoints);
+  want('conntrack', connections);
+  return new Map([...wanted, ...pins.found]);
+}

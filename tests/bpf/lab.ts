@@ -1,0 +1,187 @@
+// A node and its workloads in network namespaces. `enterLab` runs the calling test file again inside the node's
+// namespace, so that the datapath under test attaches there, and takes everything down when that run has ended.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type Datapath,
+  type DatapathOptions,
+  generation,
+  identityNumber,
+  ifindex,
+  ipAddress,
+  openDatapath,
+  type PolicyVerdict,
+  type SubjectNumber,
+  subjectNumber,
+} from '@weir/bpf';
+
+export const bpffs = '/sys/fs/bpf';
+export const marks = { mask: 0xf00, deliver: 0x200, proxy: 0x300, reinject: 0x400 };
+
+/** Workloads behind veths that carry the programs, and a machine outside behind one that does not. */
+export const workloads = {
+  alpha: { address: '10.71.1.2', identity: 1001, subject: 1, link: 'weir-alpha' },
+  beta: { address: '10.71.2.2', identity: 1002, subject: 2, link: 'weir-beta' },
+  gamma: { address: '10.71.3.2', identity: 1003, subject: 3, link: 'weir-gamma' },
+} as const;
+export const outside = { address: '10.71.9.2', link: 'weir-outside' } as const;
+export const nodeAddress = '10.71.9.1';
+
+export type WorkloadName = keyof typeof workloads;
+export type PlaceName = WorkloadName | 'outside' | 'node';
+
+const labVariable = 'WEIR_BPF_LAB';
+
+export function command(program: string, ...words: string[]): string {
+  const done = spawnSync(program, words, { encoding: 'utf8' });
+  if (done.status !== 0) throw new Error(`${program} ${words.join(' ')}: ${done.stderr}${done.error ?? ''}`);
+  return done.stdout;
+}
+
+const namespaceOf = (lab: string, place: PlaceName) => `${lab}-${place}`;
+export const namespacePath = (lab: string, place: PlaceName) => `/run/netns/${namespaceOf(lab, place)}`;
+
+/** Name of the lab this run is in. Outside of one: makes it, runs the file inside, cleans up, and ends the process. */
+export function enterLab(file: string): string {
+  const inside = process.env[labVariable];
+  if (inside !== undefined) return inside;
+  const lab = `weirbpf${process.pid}`;
+  let status: number | null = 1;
+  try {
+    build(lab);
+    const run = spawnSync(
+      'nsenter',
+      [`--net=${namespacePath(lab, 'node')}`, process.execPath, ...process.execArgv, file],
+      { stdio: 'inherit', env: { ...process.env, [labVariable]: lab } },
+    );
+    status = run.status;
+  } finally {
+    demolish(lab);
+  }
+  process.exit(status ?? 1);
+}
+
+function build(lab: string): void {
+  if (statfsSync(bpffs).type !== 0xcafe4a11) command('mount', '-t', 'bpf', 'bpf', bpffs);
+  const places = [...Object.keys(workloads), 'outside', 'node'] as PlaceName[];
+  for (const place of places) {
+    command('ip', 'netns', 'add', namespaceOf(lab, place));
+    const inside = (...words: string[]) => command('nsenter', `--net=${namespacePath(lab, place)}`, ...words);
+    inside('ip', 'link', 'set', 'lo', 'up');
+    // Its own noise is not what is tested.
+    inside('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1');
+  }
+  const node = (...words: string[]) => command('nsenter', `--net=${namespacePath(lab, 'node')}`, ...words);
+  node(
+    'sysctl',
+    '-qw',
+    'net.ipv4.ip_forward=1',
+    'net.ipv4.conf.all.rp_filter=0',
+    'net.ipv4.conf.default.rp_filter=0',
+  );
+  const ends: [PlaceName, { address: string; link: string }][] = [
+    ...(Object.entries(workloads) as [WorkloadName, (typeof workloads)[WorkloadName]][]),
+    ['outside', outside],
+  ];
+  for (const [place, { address, link }] of ends) {
+    const gateway = address.replace(/\d+$/, '1');
+    const inside = (...words: string[]) => command('nsenter', `--net=${namespacePath(lab, place)}`, ...words);
+    node('ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespaceOf(lab, place));
+    node('ip', 'addr', 'add', `${gateway}/24`, 'dev', link);
+    node('sysctl', '-qw', `net.ipv4.conf.${link}.accept_local=1`);
+    node('ip', 'link', 'set', link, 'up');
+    inside('ip', 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+    inside('ip', 'link', 'set', 'eth0', 'up');
+    inside('ip', 'route', 'add', 'default', 'via', gateway);
+  }
+  node('ip', 'rule', 'add', 'fwmark', `${marks.deliver}/${marks.mask}`, 'lookup', '2004', 'priority', '10');
+  node('ip', 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '2004');
+}
+
+function demolish(lab: string): void {
+  for (const place of [...Object.keys(workloads), 'outside', 'node'] as PlaceName[]) {
+    spawnSync('ip', ['netns', 'del', namespaceOf(lab, place)]);
+  }
+  const pins = join(bpffs, 'weir', lab);
+  if (!existsSync(pins)) return;
+  const left = readdirSync(pins);
+  spawnSync('rm', ['-rf', pins]);
+  assert.deepEqual(left, [], 'pins left behind');
+}
+
+/** Number of a workload's host-side interface. Call it inside the lab. */
+export function linkOf(link: string): ReturnType<typeof ifindex> {
+  const [facts] = JSON.parse(command('ip', '-j', 'link', 'show', link)) as { ifindex: number }[];
+  return ifindex(facts!.ifindex);
+}
+
+/** Opens a datapath for the lab, with every workload known, attached and judged by nothing yet. */
+export function openLabDatapath(lab: string, options: Partial<DatapathOptions> = {}): Datapath {
+  const datapath = openDatapath({
+    instance: lab,
+    marks,
+    bpffs,
+    capacity: { policy: 4096, ipcache: 1024, endpoints: 64, connections: 4096 },
+    ...options,
+  });
+  for (const { address, identity, subject, link } of Object.values(workloads)) {
+    const endpoint = { identity: identityNumber(identity), subject: subjectNumber(subject) };
+    datapath.maps.subjects.set(endpoint.subject, {
+      generation: freshGeneration(),
+      enforceIngress: false,
+      enforceEgress: false,
+    });
+    datapath.maps.localAddresses.set(ipAddress(address), { ...endpoint, ifindex: linkOf(link) });
+    datapath.maps.endpoints.set(linkOf(link), endpoint);
+    datapath.attach(linkOf(link));
+  }
+  return datapath;
+}
+
+let lastGeneration = 0;
+const freshGeneration = () => {
+  lastGeneration += 1;
+  return generation(lastGeneration);
+};
+
+/** One line of a policy: `peer` is an identity, 0 any; without protocol any; without port any. */
+export interface Rule {
+  readonly direction: 'ingress' | 'egress';
+  readonly peer: number;
+  readonly protocol?: number;
+  readonly port?: number;
+  readonly portPrefixLength?: number;
+  readonly verdict: PolicyVerdict;
+}
+
+/** Writes a complete new version of a workload's policy and switches to it. Directions with rules are enforced. */
+export function apply(
+  datapath: Datapath,
+  name: WorkloadName,
+  rules: readonly Rule[],
+  enforced: readonly Rule['direction'][] = [...new Set(rules.map((rule) => rule.direction))],
+): SubjectNumber {
+  const subject = subjectNumber(workloads[name].subject);
+  const next = freshGeneration();
+  datapath.maps.policy.setBatch(
+    rules.map((rule) => [
+      {
+        generation: next,
+        direction: rule.direction,
+        identity: identityNumber(rule.peer),
+        protocol: rule.protocol ?? 0,
+        port: rule.port ?? 0,
+        portPrefixLength: rule.portPrefixLength ?? (rule.port === undefined ? 0 : 16),
+      },
+      rule.verdict,
+    ]),
+  );
+  datapath.maps.subjects.set(subject, {
+    generation: next,
+    enforceIngress: enforced.includes('ingress'),
+    enforceEgress: enforced.includes('egress'),
+  });
+  return subject;
+}

@@ -1,0 +1,149 @@
+"""Sockets in one network namespace, driven by JSON lines: what Node's own sockets cannot do (transparent listeners,
+marks, source ports, raw frames). One command, one answer: {"ok": value} or {"error": errno name}."""
+
+import errno
+import json
+import socket
+import sys
+import threading
+
+IP_TRANSPARENT = 19
+SO_MARK = 36
+sockets = {}
+
+
+def name_of(error):
+    if isinstance(error, TimeoutError):
+        return "ETIMEDOUT"
+    return errno.errorcode.get(error.errno, str(error)) if getattr(error, "errno", None) else str(error)
+
+
+def tcp(mark=0, transparent=False):
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if mark:
+        made.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
+    if transparent:
+        made.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+    return made
+
+
+def pump(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno == errno.ECONNRESET:
+            # What a real proxy does: a reset on one leg is a reset on the other.
+            sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+                end.close()
+            except OSError:
+                pass
+
+
+def proxy(accepted, client, mark):
+    """The other leg, with the client's address and to where the client wanted to go."""
+    upstream = tcp(mark, True)
+    try:
+        upstream.bind((client[0], 0))
+        upstream.settimeout(2)
+        upstream.connect(accepted.getsockname())
+        upstream.settimeout(None)
+    except OSError:
+        accepted.close()
+        return
+    threading.Thread(target=pump, args=(upstream, accepted), daemon=True).start()
+    pump(accepted, upstream)
+
+
+def echo(accepted, client):
+    """Says who came, then says everything back."""
+    try:
+        accepted.sendall(f"{client[0]}:{client[1]}\n".encode())
+        while data := accepted.recv(65536):
+            accepted.sendall(data)
+    except OSError:
+        pass
+    finally:
+        accepted.close()
+
+
+def serve(listener, command):
+    while True:
+        try:
+            accepted, client = listener.accept()
+        except OSError:
+            return
+        arguments = (accepted, client) + ((command["mark"],) if command.get("proxy") else ())
+        threading.Thread(target=proxy if command.get("proxy") else echo, args=arguments, daemon=True).start()
+
+
+def run(command):
+    op, name = command["op"], command.get("name")
+    if op == "listen":
+        listener = tcp(command.get("mark", 0), command.get("transparent", False))
+        listener.bind((command.get("host", "0.0.0.0"), command["port"]))
+        listener.listen(64)
+        sockets[name] = listener
+        threading.Thread(target=serve, args=(listener, command), daemon=True).start()
+        return listener.getsockname()[1]
+    if op == "connect":
+        made = tcp(command.get("mark", 0))
+        made.settimeout(command.get("timeout", 2))
+        if command.get("source_port"):
+            made.bind(("0.0.0.0", command["source_port"]))
+        made.connect((command["host"], command["port"]))
+        sockets[name] = made
+        return made.getsockname()[1]
+    if op == "send":
+        return sockets[name].send(command["data"].encode())
+    if op == "receive":
+        sockets[name].settimeout(command.get("timeout", 2))
+        return sockets[name].recv(65536).decode()
+    if op == "close":
+        sockets[name].close()
+        return True
+    if op == "shutdown":
+        sockets[name].shutdown(socket.SHUT_RDWR)
+        sockets[name].close()
+        return True
+    if op == "udp":
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind((command.get("host", "0.0.0.0"), command.get("port", 0)))
+        sockets[name] = made
+        return made.getsockname()[1]
+    if op == "send_to":
+        return sockets[name].sendto(b"x" * command.get("bytes", 1), (command["host"], command["port"]))
+    if op == "receive_from":
+        sockets[name].settimeout(command.get("timeout", 2))
+        data, sender = sockets[name].recvfrom(65536)
+        return [len(data), sender[0], sender[1]]
+    if op == "frame":
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        made.bind((command["interface"], 0))
+        made.send(bytes.fromhex(command["hex"]))
+        made.close()
+        return True
+    if op == "ping":
+        made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        made.settimeout(command.get("timeout", 2))
+        made.connect((command["host"], 0))
+        made.send(bytes.fromhex("0800f7fd00010001"))
+        while True:
+            answer = made.recv(2048)
+            if answer[20] != 8:
+                made.close()
+                return answer[20]
+    raise ValueError(op)
+
+
+for line in sys.stdin:
+    try:
+        reply = {"ok": run(json.loads(line))}
+    except (OSError, KeyError, ValueError) as error:
+        reply = {"error": name_of(error)}
+    print(json.dumps(reply), flush=True)
