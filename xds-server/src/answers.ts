@@ -4,7 +4,7 @@ import { heldVersion } from './held.ts';
 import type { Refusal } from './in-force.ts';
 import type { Quarantined } from './ledger.ts';
 import type { Request } from './request.ts';
-import type { TypeStream } from './type-stream.ts';
+import { noContent, type TypeStream } from './type-stream.ts';
 
 export interface Answer {
   readonly type: TypeStream;
@@ -22,13 +22,18 @@ export function answerOf(core: Core, { type, number, client, request }: Answer):
     return;
   }
   core.counters.unanswered -= 1;
+  const { content } = type;
+  type.content = noContent;
   const { id } = client.client;
   const about = { stream: number, client: id, typeUrl, nonce: type.nonce };
   if (request.refusal === null) {
     const latencyMs = core.clock.nowMs() - type.sentAtMs;
     countAck(core.counters, latencyMs);
     const { released } = ledger.accepted();
-    core.emit({ kind: 'accepted', ...about, latencyMs });
+    if (core.observed()) {
+      const resources = content.stored.map((item) => item.resource.name);
+      core.emit({ kind: 'accepted', ...about, resources, removed: content.removed, latencyMs });
+    }
     for (const name of released)
       core.emit({ kind: 'released', stream: number, client: id, ref: { typeUrl, name } });
     return;

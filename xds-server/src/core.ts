@@ -27,6 +27,8 @@ export interface Core {
   /** By type URL and name: resources that some client refused, as they were then. */
   readonly poisoned: Map<string, Stored>;
   readonly emit: (event: XdsEvent) => void;
+  /** Whether anybody gets events: those of every push are not even made otherwise. */
+  readonly observed: () => boolean;
   readonly connected: (client: ConnectedClient) => void;
   readonly disconnected: (client: ConnectedClient) => void;
   /** A client's standing to some names of a type may have changed. */

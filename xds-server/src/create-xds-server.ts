@@ -49,6 +49,7 @@ export function createXdsServer(options: XdsServerOptions = {}): XdsServer {
     emit: (event) => {
       for (const handler of handlers) handler(event);
     },
+    observed: () => handlers.size > 0,
     connected: waiters.connected,
     settled: waiters.settled,
     disconnected: waiters.disconnected,

@@ -37,6 +37,9 @@ export type XdsEvent =
       readonly client: ClientId;
       readonly typeUrl: string;
       readonly nonce: string;
+      /** Names in the response; state-of-the-world names unchanged ones too. */
+      readonly resources: readonly string[];
+      readonly removed: readonly string[];
       readonly latencyMs: number;
     }
   /** A response was refused. The resources are suspects until `quarantined` names the culprit. */

@@ -1,6 +1,7 @@
 export type { Client, ClientId, ClientNode, Peer } from './client.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { createXdsServer } from './create-xds-server.ts';
+export { describeEvent, describeProblem, describeRefusal } from './describe-event.ts';
 export type { Variant, XdsEvent } from './events.ts';
 export type { InForce, InForceRequest, Outstanding, Refusal, RefusalReason, Target } from './in-force.ts';
 export { defaultLimits, type Limits } from './limits.ts';
@@ -13,7 +14,9 @@ export {
   resource,
   type Version,
 } from './resource.ts';
+export { type ParsedFile, type Problem, parseResourceFile } from './resource-file.ts';
 export { resourceType, typeUrls } from './resource-types.ts';
+export { type ServeDirectoryOptions, type ServedDirectory, serveDirectory } from './serve-directory.ts';
 export {
   type Authorization,
   type LayerName,

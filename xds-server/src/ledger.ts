@@ -228,6 +228,16 @@ export function createLedger(view: LedgerView): Ledger {
     } else place(name, pendingHeld(name) ?? (fresh === null ? (before ?? nothing) : unknown));
   }
 
+  /** What is gone now may have been in the way: a listener that takes over another one's address, say. */
+  function retryQuarantined(): void {
+    for (const { name, held, reason } of [...quarantine.values()]) {
+      if (reason.kind !== 'nack') continue;
+      quarantine.delete(name);
+      probation.add(name);
+      suspect([[name]], () => held);
+    }
+  }
+
   function takeFresh(load: Fresh): Batch | null {
     if (load.chunks === null) {
       const current = load.claim !== '' && load.claim === view.version();
@@ -328,6 +338,7 @@ export function createLedger(view: LedgerView): Ledger {
       unanswered = null;
       if (answered === null) return { released: [] };
       for (const [name, held] of answered.changed) if (includes(subscription, name)) place(name, held);
+      if (answered.batch.kind === 'removals') retryQuarantined();
       if (probation.size === 0) return { released: [] };
       const released = [...probation].filter(
         (name) => inBatch(answered.batch, name) && probation.delete(name),

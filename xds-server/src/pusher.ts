@@ -90,6 +90,7 @@ export function createPusher(
     type.nonce = nonce;
     type.nonceSerial = serial;
     type.sentAtMs = clock.nowMs();
+    type.content = { stored, removed };
     counters.pushes += 1;
     counters.pushedBytes += bytes.length;
     counters.unanswered += 1;
@@ -98,6 +99,7 @@ export function createPusher(
     if (typeUrl === typeUrls.cluster && endpoints !== undefined) {
       endpoints.ledger.askAgain(endpointsToRepeat(stored));
     }
+    if (!core.observed()) return;
     core.emit({
       kind: 'pushed',
       stream: number,

@@ -1,4 +1,4 @@
-import { type Compose, composeAll, composePart } from './compose.ts';
+import { type Compose, type Composed, composeAll, composePart } from './compose.ts';
 import { type Core, poisonKey } from './core.ts';
 import type { Variant } from './events.ts';
 import { createLedger, type Ledger } from './ledger.ts';
@@ -19,11 +19,16 @@ export interface TypeStream {
   nonce: string;
   nonceSerial: number;
   sentAtMs: number;
+  /** What the unanswered response holds. */
+  content: Pick<Composed, 'stored' | 'removed'>;
   /** State-of-the-world: the list of names in the last request. */
   namesKey: Uint8Array | null;
   /** Since when another type keeps this one waiting. */
   blockedSinceMs: number | null;
 }
+
+/** Of a type that waits for no answer. */
+export const noContent: TypeStream['content'] = Object.freeze({ stored: [], removed: [] });
 
 /** Types without a place in the order come last; they wait for nobody. */
 const unranked = 99;
@@ -63,6 +68,7 @@ export function createTypeStream(
     nonce: '',
     nonceSerial: 0,
     sentAtMs: 0,
+    content: noContent,
     namesKey: null,
     blockedSinceMs: null,
   };
