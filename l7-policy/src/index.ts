@@ -1,4 +1,12 @@
 /** Policy documents and facts in; subject policies, classes, deltas and explanations out. No I/O. */
+
+export { PolicyTestFileError } from './conformance/policy-test-case.ts';
+export { type PolicyTestResult, runPolicyTests } from './conformance/run-policy-tests.ts';
+export { createEngine, defaultEngineOptions } from './engine/create-engine.ts';
+export { createLocalAllocator, type KnownIdentity } from './engine/local-allocator.ts';
+export { judgeRequest, type RequestVerdict } from './judge/judge-request.ts';
+export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdict.ts';
+export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';
 export type { EndpointState, EngineDelta, EngineState, EngineUpdate, SubjectChange } from './types/delta.ts';
 export type { Engine, EngineOptions, IdentityAllocator } from './types/engine.ts';
 export type {
@@ -14,6 +22,7 @@ export type { Identity, ReservedName } from './types/identity.ts';
 export { anyIdentity, firstLocalIdentity, identity, reservedIdentities } from './types/identity.ts';
 export type {
   DnsRule,
+  GenericRule,
   GrpcRule,
   HeaderMatch,
   HeaderRequirement,

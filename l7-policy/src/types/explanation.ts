@@ -45,6 +45,8 @@ export interface SideExplanation {
   readonly entry: PolicyMapEntry | null;
   readonly verdict: EntryVerdict;
   readonly notes: readonly RuleNote[];
+  /** What became of it, as a sentence. */
+  readonly text: string;
 }
 
 export interface Explanation {

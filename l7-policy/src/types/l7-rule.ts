@@ -19,7 +19,10 @@ export interface HeaderRequirement {
 /** One entry of `headerMatches`. */
 export interface HeaderMatch {
   readonly name: string;
-  /** The value, a secret's already put in. null: the secret is not known, so nothing equals it. '' asks for presence. */
+  /**
+   * The value, a secret's already put in; '' asks for presence.
+   * null: the secret is not known, and the rule matches no request whatever `mismatch` says.
+   */
   readonly value: string | null;
   readonly mismatch: MismatchAction;
 }
@@ -81,12 +84,20 @@ export interface ListenerRule {
   readonly listener: string;
 }
 
+/** A rule of a parser that only old Cilium proxies knew (`l7proto`); no request matches it. */
+export interface GenericRule {
+  readonly kind: 'generic';
+  readonly id: RuleId;
+  readonly protocol: string;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
 /** A domain name, or a pattern of one with `regex` (RE2, whole text) standing for its stars. */
 export type NamePattern =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'pattern'; readonly pattern: string; readonly regex: string };
 
-export type L7Rule = HttpRule | GrpcRule | KafkaRule | DnsRule | TlsRule | ListenerRule;
+export type L7Rule = HttpRule | GrpcRule | KafkaRule | DnsRule | TlsRule | ListenerRule | GenericRule;
 
-/** What a proxy must speak; `grpc` rules are `http`. */
-export type L7Kind = 'http' | 'kafka' | 'dns' | 'tls' | 'listener';
+/** What a proxy must speak; `grpc` rules are `http`, `l7proto` is `generic`. */
+export type L7Kind = 'http' | 'kafka' | 'dns' | 'tls' | 'listener' | 'generic';

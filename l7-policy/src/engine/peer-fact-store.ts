@@ -1,0 +1,133 @@
+import { RE2JS } from 're2js';
+import type { CidrGroupDocument, FqdnMatch, ServiceMatch } from '../model/policy.ts';
+import { type Prefix, type PrefixText, parseAddress } from '../net/prefix.ts';
+import { namespaceLabel } from '../parse/label-selector.ts';
+import { normalizeName } from '../parse/name-pattern.ts';
+import type { NamedPort, ServiceFact } from '../types/fact.ts';
+import { portsNamed } from './direction-rules.ts';
+import { parseLabel } from './identity-table.ts';
+import type { PeerFacts } from './peer-facts.ts';
+import { matchesLabels } from './selector-cache.ts';
+
+/** The facts behind `PeerFacts`, as they come in. The caller rechecks selectors after each change. */
+export interface PeerFactStore extends PeerFacts {
+  setGroup(group: CidrGroupDocument): void;
+  removeGroup(group: CidrGroupDocument): void;
+  setService(service: ServiceFact): void;
+  removeService(namespace: string, name: string): void;
+  /** Prefixes of the backends of all services that a rule could name. */
+  serviceAddresses(match: ServiceMatch): readonly Prefix[];
+  /** Gives the addresses the name had before. */
+  setName(name: string, addresses: readonly PrefixText[]): readonly PrefixText[];
+  /** Addresses that names of this kind have resolved to. */
+  addressesOf(match: FqdnMatch): readonly PrefixText[];
+  nameMatches(match: FqdnMatch, name: string): boolean;
+  /** true when the set of ports known under some name may have changed. */
+  setNamedPorts(endpoint: string, index: number, ports: readonly NamedPort[]): readonly string[];
+  peerPorts(name: string, protocol: number): Iterable<number>;
+}
+
+export function createPeerFactStore(): PeerFactStore {
+  const groups = new Map<string, CidrGroupDocument>();
+  const services = new Map<string, ServiceFact>();
+  const names = new Map<string, ReadonlySet<PrefixText>>();
+  const namesOf = new Map<PrefixText, Set<string>>();
+  const ports = new Map<string, { readonly index: number; readonly ports: readonly NamedPort[] }>();
+  const regexes = new Map<string, RE2JS>();
+
+  const nameMatches = (match: FqdnMatch, name: string): boolean => {
+    if (match.kind === 'name') return match.name === name;
+    let regex = regexes.get(match.regex);
+    if (regex === undefined) {
+      regex = RE2JS.compile(match.regex);
+      regexes.set(match.regex, regex);
+    }
+    return regex.matches(name);
+  };
+
+  const servicesOf = (match: ServiceMatch): readonly ServiceFact[] =>
+    [...services.values()].filter((service) =>
+      match.kind === 'name'
+        ? service.name === match.name && service.namespace === match.namespace
+        : (match.namespace === null || service.namespace === match.namespace) &&
+          matchesLabels(
+            match.selector.requirements,
+            Object.entries(service.labels).map(([key, value]) => ({ source: 'k8s', key, value })),
+          ),
+    );
+
+  return {
+    nameMatches,
+    setGroup: (group) => void groups.set(group.name, group),
+    removeGroup: (group) => void groups.delete(group.name),
+    groupPrefixes(group) {
+      if ('name' in group) return groups.get(group.name)?.prefixes ?? [];
+      return [...groups.values()]
+        .filter((item) => matchesLabels(group.labels.requirements, item.labels.map(parseLabel)))
+        .flatMap((item) => item.prefixes);
+    },
+    setService: (service) => void services.set(`${service.namespace}/${service.name}`, service),
+    removeService: (namespace, name) => void services.delete(`${namespace}/${name}`),
+    serviceAddresses: (match) =>
+      servicesOf(match)
+        .filter((service) => service.selector === null)
+        .flatMap((service) => service.addresses.map(parseAddress).filter((prefix) => prefix !== null)),
+    servesAs: (match, row) =>
+      servicesOf(match).some((service) =>
+        service.selector === null
+          ? row.prefixes.some((prefix) =>
+              service.addresses.some((address) => parseAddress(address)?.text === prefix.text),
+            )
+          : row.parsed.some((label) => label.key === namespaceLabel && label.value === service.namespace) &&
+            Object.entries(service.selector).every(([key, value]) =>
+              row.parsed.some(
+                (label) => label.source === 'k8s' && label.key === key && label.value === value,
+              ),
+            ),
+      ),
+    setName(name, addresses) {
+      const key = normalizeName(name);
+      const before = [...(names.get(key) ?? [])];
+      for (const address of before) {
+        const list = namesOf.get(address);
+        list?.delete(key);
+        if (list?.size === 0) namesOf.delete(address);
+      }
+      if (addresses.length === 0) names.delete(key);
+      else names.set(key, new Set(addresses));
+      for (const address of addresses) {
+        const list = namesOf.get(address) ?? new Set();
+        list.add(key);
+        namesOf.set(address, list);
+      }
+      return before;
+    },
+    resolvesTo(match, address) {
+      for (const name of namesOf.get(address) ?? []) if (nameMatches(match, name)) return true;
+      return false;
+    },
+    addressesOf(match) {
+      if (match.kind === 'name') return [...(names.get(match.name) ?? [])];
+      return [...names].flatMap(([name, addresses]) => (nameMatches(match, name) ? [...addresses] : []));
+    },
+    setNamedPorts(endpoint, index, list) {
+      const before = ports.get(endpoint)?.ports ?? [];
+      if (list.length === 0) ports.delete(endpoint);
+      else ports.set(endpoint, { index, ports: list });
+      return [...new Set([...before, ...list].map((port) => port.name.toLowerCase()))];
+    },
+    peerPorts(name, protocol) {
+      const numbers = new Set<number>();
+      for (const entry of ports.values()) {
+        for (const number of portsNamed(entry.ports, name, protocol)) numbers.add(number);
+      }
+      return [...numbers].sort((a, b) => a - b);
+    },
+    hasNamedPort(index, { name, protocol, port }) {
+      for (const entry of ports.values()) {
+        if (entry.index === index && portsNamed(entry.ports, name, protocol).includes(port)) return true;
+      }
+      return false;
+    },
+  };
+}

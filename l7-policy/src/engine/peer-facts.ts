@@ -1,0 +1,14 @@
+import type { FqdnMatch, LabelSelector, ServiceMatch } from '../model/policy.ts';
+import type { Prefix, PrefixText } from '../net/prefix.ts';
+import type { IdentityRow } from './identity-table.ts';
+import type { NamedPortCondition } from './selector-cache.ts';
+
+/** What selectors ask beside labels. */
+export interface PeerFacts {
+  groupPrefixes(group: { readonly name: string } | { readonly labels: LabelSelector }): readonly Prefix[];
+  /** Whether a name of this kind has resolved to the address (a prefix of full length). */
+  resolvesTo(match: FqdnMatch, address: PrefixText): boolean;
+  /** Whether the identity stands behind the service. */
+  servesAs(service: ServiceMatch, row: IdentityRow): boolean;
+  hasNamedPort(index: number, condition: NamedPortCondition): boolean;
+}

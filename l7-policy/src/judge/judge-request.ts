@@ -1,0 +1,205 @@
+import { normalizeName } from '../parse/name-pattern.ts';
+import type { HttpRule, KafkaRule, L7Rule, RuleId, TlsRule } from '../types/l7-rule.ts';
+import type { GrpcRequest, HttpRequest, L7Request } from '../types/request.ts';
+import type { L7Set, L7Slot } from '../types/subject-policy.ts';
+import {
+  type ConditionResult,
+  grpcConditions,
+  type Headers,
+  httpConditions,
+  rewriteHeaders,
+} from './match-http.ts';
+import { kafkaAllowed, kafkaConditions, takesTopic } from './match-kafka.ts';
+import type { PatternMatcher } from './match-patterns.ts';
+
+/** How a request fared with the slots of one set. */
+export interface RequestVerdict {
+  readonly allowed: boolean;
+  /** The rules that let it through; several for a Kafka request of several topics. */
+  readonly matched: readonly RuleId[];
+  /** The rule that came nearest to a refused request, with what it missed. */
+  readonly nearest: { readonly rule: RuleId; readonly missed: readonly string[] } | null;
+  /** What the headers are afterwards; those of the request where nothing is rewritten. */
+  readonly headers: Headers | null;
+}
+
+const passes: RequestVerdict = { allowed: true, matched: [], nearest: null, headers: null };
+
+/** Judges a request by one side's set: OR of its slots. */
+export function judgeRequest(
+  set: L7Set,
+  slots: readonly L7Slot[],
+  request: L7Request,
+  patterns: PatternMatcher,
+): RequestVerdict {
+  const rules = slots.flatMap((slot) => slot.rules);
+  switch (set.kind) {
+    case 'http':
+      return request.kind === 'http' || request.kind === 'grpc'
+        ? judgeHttp(rules, asHttp(request), patterns)
+        : refused(`a ${request.kind} request is no HTTP`);
+    case 'kafka':
+      return request.kind === 'kafka'
+        ? judgeKafka(
+            rules.filter((rule) => rule.kind === 'kafka'),
+            request,
+          )
+        : refused(`a ${request.kind} request is no Kafka request`);
+    case 'dns':
+      return request.kind === 'dns'
+        ? judgeDns(rules, request.name, patterns)
+        : refused(`a ${request.kind} request is no DNS query`);
+    case 'tls':
+      return judgeTls(slots, request, patterns);
+    case 'listener':
+      // What the listener does is its own affair.
+      return passes;
+    case 'generic':
+      return refused('no proxy serves l7proto');
+  }
+}
+
+/** The HTTP request that carries a gRPC call. */
+export function asHttp(request: HttpRequest | GrpcRequest): HttpRequest {
+  if (request.kind === 'http') return request;
+  return {
+    kind: 'http',
+    method: 'POST',
+    path: `/${request.service}/${request.method}`,
+    host: '',
+    headers: [['content-type', 'application/grpc']],
+  };
+}
+
+function refused(why: string): RequestVerdict {
+  return { allowed: false, matched: [], nearest: { rule: '' as RuleId, missed: [why] }, headers: null };
+}
+
+function judgeHttp(rules: readonly L7Rule[], request: HttpRequest, patterns: PatternMatcher): RequestVerdict {
+  const candidates: Candidate[] = [];
+  for (const rule of rules) {
+    if (rule.kind !== 'http' && rule.kind !== 'grpc') continue;
+    const conditions =
+      rule.kind === 'http'
+        ? httpConditions(rule, request, patterns)
+        : grpcConditions(rule, request, patterns);
+    if (conditions.every(({ met }) => met)) {
+      const headers = rule.kind === 'http' ? rewriteHeaders(rule, request.headers) : request.headers;
+      return { allowed: true, matched: [rule.id], nearest: null, headers };
+    }
+    candidates.push({ rule: rule.id, conditions: withHints(rule, conditions, request, patterns) });
+  }
+  return { allowed: false, matched: [], nearest: pickNearest(candidates), headers: null };
+}
+
+interface Candidate {
+  readonly rule: RuleId;
+  readonly conditions: readonly ConditionResult[];
+}
+
+/** The rule with the fewest unmet conditions, then the most met ones. */
+function pickNearest(candidates: readonly Candidate[]): RequestVerdict['nearest'] {
+  const missed = (item: Candidate) => item.conditions.filter(({ met }) => !met);
+  const met = (item: Candidate) => item.conditions.length - missed(item).length;
+  const [best] = [...candidates].sort((a, b) => missed(a).length - missed(b).length || met(b) - met(a));
+  return best === undefined ? null : { rule: best.rule, missed: missed(best).map(({ text }) => text) };
+}
+
+/** Says when a path would match without its query, or with a slash more or less. */
+function withHints(
+  rule: L7Rule,
+  conditions: readonly ConditionResult[],
+  request: HttpRequest,
+  patterns: PatternMatcher,
+): readonly ConditionResult[] {
+  if (rule.kind !== 'http' || rule.path === null) return conditions;
+  const { path } = rule as HttpRule & { path: string };
+  const [bare = ''] = request.path.split('?', 1);
+  const variants: readonly (readonly [string, string])[] = [
+    [bare, 'it would without the query string'],
+    [bare.endsWith('/') ? bare.slice(0, -1) : `${bare}/`, 'it would with the trailing slash changed'],
+  ];
+  const hint = variants.find(([text]) => text !== request.path && patterns.fullMatch(path, text));
+  if (hint === undefined) return conditions;
+  return conditions.map((item) =>
+    !item.met && item.text.startsWith('path ') ? { met: false, text: `${item.text}; ${hint[1]}` } : item,
+  );
+}
+
+function judgeKafka(
+  rules: readonly KafkaRule[],
+  request: Extract<L7Request, { kind: 'kafka' }>,
+): RequestVerdict {
+  const results = rules.map((rule) => ({ rule, conditions: kafkaConditions(rule, request) }));
+  const matching = results
+    .filter(({ conditions }) => conditions.every(({ met }) => met))
+    .map(({ rule }) => rule);
+  if (kafkaAllowed(rules, request)) {
+    const used = matching.filter(
+      (rule) => request.topics.length === 0 || request.topics.some((topic) => takesTopic(rule, topic)),
+    );
+    return { allowed: true, matched: used.map((rule) => rule.id), nearest: null, headers: null };
+  }
+  const uncovered = request.topics.filter((topic) => !matching.some((rule) => takesTopic(rule, topic)));
+  const topicText =
+    uncovered.length === 0
+      ? 'the request asks for all topics'
+      : `no rule allows topic \`${uncovered.join('`, `')}\``;
+  const candidates = results.map(({ rule, conditions }) => ({
+    rule: rule.id,
+    conditions: [...conditions, { met: false, text: topicText }],
+  }));
+  return { allowed: false, matched: [], nearest: pickNearest(candidates), headers: null };
+}
+
+function judgeDns(rules: readonly L7Rule[], name: string, patterns: PatternMatcher): RequestVerdict {
+  const asked = normalizeName(name);
+  const dns = rules.filter((rule) => rule.kind === 'dns');
+  const rule = dns.find(({ match }) => patterns.matchesName(match, asked));
+  if (rule !== undefined) return { allowed: true, matched: [rule.id], nearest: null, headers: null };
+  const candidates = dns.map(({ id, match }) => ({
+    rule: id,
+    conditions: [
+      {
+        met: false,
+        text: `name \`${asked}\` does not match \`${match.kind === 'name' ? match.name : match.pattern}\``,
+      },
+    ],
+  }));
+  return { allowed: false, matched: [], nearest: pickNearest(candidates), headers: null };
+}
+
+/**
+ * Server names of all slots together are mandatory where any slot names some. A slot without HTTP rules allows
+ * every request inside.
+ */
+function judgeTls(slots: readonly L7Slot[], request: L7Request, patterns: PatternMatcher): RequestVerdict {
+  const names = slots.flatMap((slot) => slot.rules).filter((rule): rule is TlsRule => rule.kind === 'tls');
+  const serverName = request.kind === 'tls' ? normalizeName(request.serverName) : '';
+  const named = names.find(({ match }) => patterns.matchesName(match, serverName));
+  if (names.length > 0 && named === undefined) {
+    const wanted = names.map(({ match }) => (match.kind === 'name' ? match.name : match.pattern)).join(', ');
+    const was = serverName === '' ? 'the connection sends no server name' : `server name \`${serverName}\``;
+    return {
+      allowed: false,
+      matched: [],
+      nearest: { rule: names[0]?.id ?? ('' as RuleId), missed: [`${was} is not one of ${wanted}`] },
+      headers: null,
+    };
+  }
+  const matched = named === undefined ? [] : [named.id];
+  const inner =
+    request.kind === 'tls'
+      ? request.inner
+      : request.kind === 'http' || request.kind === 'grpc'
+        ? request
+        : null;
+  const open = slots.some((slot) => !slot.rules.some((rule) => rule.kind === 'http' || rule.kind === 'grpc'));
+  if (open || inner === null) return { allowed: true, matched, nearest: null, headers: null };
+  const verdict = judgeHttp(
+    slots.flatMap((slot) => slot.rules),
+    asHttp(inner),
+    patterns,
+  );
+  return { ...verdict, matched: [...matched, ...verdict.matched] };
+}

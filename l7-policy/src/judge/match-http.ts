@@ -1,0 +1,100 @@
+import type { GrpcRule, HeaderMatch, HttpRule } from '../types/l7-rule.ts';
+import type { HttpRequest } from '../types/request.ts';
+import type { PatternMatcher } from './match-patterns.ts';
+
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+/** One condition of a rule and whether the request meets it. */
+export interface ConditionResult {
+  readonly met: boolean;
+  /** What was asked and what was there, for people. */
+  readonly text: string;
+}
+
+/** Every condition of an HTTP rule with its outcome. The rule matches when all are met. */
+export function httpConditions(
+  rule: HttpRule,
+  request: HttpRequest,
+  patterns: PatternMatcher,
+): ConditionResult[] {
+  const results: ConditionResult[] = [];
+  const pattern = (name: string, wanted: string | null, texts: readonly string[]) => {
+    if (wanted === null) return;
+    const met = texts.some((text) => patterns.fullMatch(wanted, text));
+    results.push({
+      met,
+      text: `${name} \`${texts[0] ?? ''}\` ${met ? 'matches' : 'does not match'} \`${wanted}\``,
+    });
+  };
+  pattern('method', rule.method, [request.method]);
+  pattern('path', rule.path, [request.path]);
+  pattern('host', rule.host, [request.host, request.host.replace(/:[0-9]+$/, '')]);
+  for (const { name, value } of rule.headers) {
+    const found = headerValue(request.headers, name);
+    const met = found !== null && (value === null || found === value);
+    results.push({ met, text: met ? `header ${name} is there` : headerText(name, value, found) });
+  }
+  for (const match of rule.headerMatches) {
+    const found = headerValue(request.headers, match.name);
+    const met = match.value !== null && (match.mismatch !== 'FAIL' || headerAgrees(match, found));
+    results.push({ met, text: met ? `header ${match.name} is as asked` : secretText(match, found) });
+  }
+  return results;
+}
+
+function headerText(name: string, value: string | null, found: string | null): string {
+  const wanted = value === null ? 'any value' : `\`${value}\``;
+  return found === null
+    ? `header ${name} is missing (wanted: ${wanted})`
+    : `header ${name} is \`${found}\`, not ${wanted}`;
+}
+
+function secretText(match: HeaderMatch, found: string | null): string {
+  if (match.value === null) return `the secret for header ${match.name} is not known`;
+  return found === null ? `header ${match.name} is missing` : `header ${match.name} has another value`;
+}
+
+function headerAgrees(match: HeaderMatch, found: string | null): boolean {
+  return match.value === '' ? found !== null : found === match.value;
+}
+
+/** Values of a header of that name, joined as HTTP joins them; null when there is none. */
+export function headerValue(headers: Headers, name: string): string | null {
+  const values = headers
+    .filter(([key]) => key.toLowerCase() === name.toLowerCase())
+    .map(([, value]) => value);
+  return values.length === 0 ? null : values.join(',');
+}
+
+/** The headers after what headerMatches of the matching rule do to them. */
+export function rewriteHeaders(rule: HttpRule, headers: Headers): Headers {
+  let result = headers;
+  for (const match of rule.headerMatches) {
+    const { name, value } = match;
+    if (value === null || headerAgrees(match, headerValue(result, name))) continue;
+    const others = result.filter(([key]) => key.toLowerCase() !== name.toLowerCase());
+    if (match.mismatch === 'DELETE') result = others;
+    else if (match.mismatch === 'ADD') result = [...result, [name, value]];
+    else if (match.mismatch === 'REPLACE') result = [...others, [name, value]];
+  }
+  return result;
+}
+
+/** Every condition of a gRPC rule with its outcome, for the HTTP request that carries the call. */
+export function grpcConditions(
+  rule: GrpcRule,
+  request: HttpRequest,
+  patterns: PatternMatcher,
+): ConditionResult[] {
+  const call = /^\/([^/?]+)\/([^/?]+)$/.exec(request.path);
+  const type = headerValue(request.headers, 'content-type') ?? '';
+  const isCall = request.method === 'POST' && call !== null && type.startsWith('application/grpc');
+  if (!isCall) return [{ met: false, text: 'the request is no gRPC call' }];
+  const [, service = '', method = ''] = call;
+  const check = (name: string, wanted: string | null, text: string): ConditionResult[] => {
+    if (wanted === null) return [];
+    const met = patterns.fullMatch(wanted, text);
+    return [{ met, text: `gRPC ${name} \`${text}\` ${met ? 'matches' : 'does not match'} \`${wanted}\`` }];
+  };
+  return [...check('service', rule.service, service), ...check('method', rule.method, method)];
+}

@@ -1,0 +1,147 @@
+import { type Document, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import type { Value } from './value.ts';
+
+/** Bounds on what one file may hold; past them it is refused. */
+const limits = { textBytes: 8 << 20, depth: 64, aliasedValues: 10_000, values: 2_000_000 } as const;
+
+export interface YamlFile {
+  /** Documents that hold something. Empty when `problems` is not. */
+  readonly documents: readonly Value[];
+  readonly problems: readonly { readonly at: number; readonly message: string }[];
+}
+
+/** Reads all YAML (or JSON) documents of a text. One that is no YAML makes the whole text a problem. */
+export function readYaml(text: string): YamlFile {
+  if (text.length > limits.textBytes) {
+    return refuse(0, `the file is larger than ${limits.textBytes >> 20} MiB`);
+  }
+  const deep = tooDeep(text);
+  if (deep !== null) return refuse(deep, `values are nested more than ${limits.depth} deep`);
+  let parsed: readonly Document.Parsed[];
+  try {
+    const documents = parseAllDocuments(text, { logLevel: 'silent', prettyErrors: false, uniqueKeys: true });
+    parsed = 'empty' in documents ? [] : documents;
+  } catch (error) {
+    return refuse(0, `this is not YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const problems = parsed.flatMap((document) =>
+    document.errors.map((error) => ({
+      at: error.pos[0],
+      message: `this is not YAML: ${firstLine(error.message)}`,
+    })),
+  );
+  if (problems.length > 0) return { documents: [], problems };
+  const budget = { aliased: 0, values: 0 };
+  try {
+    const documents = parsed
+      .map((document) => toValue(document.contents, document, budget, 0, document.range[0], false))
+      .filter((value) => value.kind !== 'null');
+    return { documents, problems: [] };
+  } catch (error) {
+    if (error instanceof YamlRefusal) return refuse(error.at, error.message);
+    throw error;
+  }
+}
+
+class YamlRefusal extends Error {
+  readonly at: number;
+  constructor(at: number, message: string) {
+    super(message);
+    this.at = at;
+  }
+}
+
+function refuse(at: number, message: string): YamlFile {
+  return { documents: [], problems: [{ at, message }] };
+}
+
+function firstLine(message: string): string {
+  return message.split('\n')[0] ?? message;
+}
+
+function toValue(
+  node: unknown,
+  document: Document.Parsed,
+  budget: { aliased: number; values: number },
+  depth: number,
+  fallbackAt: number,
+  insideAlias: boolean,
+): Value {
+  if (node === null || node === undefined) return { kind: 'null', at: fallbackAt };
+  if (depth > limits.depth)
+    throw new YamlRefusal(fallbackAt, `values are nested more than ${limits.depth} deep`);
+  budget.values += 1;
+  if (budget.values > limits.values) throw new YamlRefusal(fallbackAt, 'the file holds too many values');
+  if (insideAlias) {
+    budget.aliased += 1;
+    if (budget.aliased > limits.aliasedValues) {
+      throw new YamlRefusal(fallbackAt, `aliases expand to more than ${limits.aliasedValues} values`);
+    }
+  }
+  if (isAlias(node)) {
+    const target = node.resolve(document);
+    if (target === undefined) throw new YamlRefusal(fallbackAt, `unknown anchor: ${node.source}`);
+    return toValue(target, document, budget, depth + 1, node.range?.[0] ?? fallbackAt, true);
+  }
+  if (isScalar(node)) return scalar(node.value, node.source, node.range?.[0] ?? fallbackAt);
+  if (isSeq(node)) {
+    const at = node.range?.[0] ?? fallbackAt;
+    return {
+      kind: 'list',
+      at,
+      items: node.items.map((item) => toValue(item, document, budget, depth + 1, at, insideAlias)),
+    };
+  }
+  if (isMap(node)) {
+    const at = node.range?.[0] ?? fallbackAt;
+    const fields = new Map<string, { at: number; value: Value }>();
+    for (const pair of node.items) {
+      const key = toValue(pair.key, document, budget, depth + 1, at, insideAlias);
+      if (key.kind === 'list' || key.kind === 'map') throw new YamlRefusal(key.at, 'a key must be a text');
+      const name =
+        key.kind === 'text' || key.kind === 'number'
+          ? key.text
+          : String(key.kind === 'null' ? '' : key.value);
+      if (name === '<<')
+        throw new YamlRefusal(key.at, 'merge keys (<<) are not supported; repeat the fields');
+      if (fields.has(name)) throw new YamlRefusal(key.at, `the key "${name}" stands twice`);
+      fields.set(name, {
+        at: key.at,
+        value: toValue(pair.value, document, budget, depth + 1, key.at, insideAlias),
+      });
+    }
+    return { kind: 'map', at, fields };
+  }
+  throw new YamlRefusal(fallbackAt, 'unexpected YAML content');
+}
+
+function scalar(value: unknown, source: string | undefined, at: number): Value {
+  if (typeof value === 'string') return { kind: 'text', at, text: value };
+  if (typeof value === 'boolean') return { kind: 'boolean', at, value };
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    return { kind: 'number', at, value: Number(value), text: source ?? String(value) };
+  }
+  if (value === null) return { kind: 'null', at };
+  throw new YamlRefusal(at, 'only texts, numbers, true, false and null are allowed as values');
+}
+
+/** Offset of the first flow bracket or indentation step beyond the depth limit: the parser below recurses. */
+function tooDeep(text: string): number | null {
+  let brackets = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x5b || code === 0x7b) brackets++;
+    else if ((code === 0x5d || code === 0x7d) && brackets > 0) brackets--;
+    if (brackets > 4 * limits.depth) return i;
+    if (code === 0x0a) {
+      let dashes = 0;
+      let column = i + 1;
+      while (text[column] === ' ' || text[column] === '-' || text[column] === '?') {
+        if (text[column] !== ' ') dashes++;
+        column++;
+        if (dashes > limits.depth && text[column] === ' ') return column;
+      }
+    }
+  }
+  return null;
+}
