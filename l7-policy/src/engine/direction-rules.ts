@@ -4,8 +4,9 @@ import type { NamedPort } from '../types/fact.ts';
 import type { Direction } from '../types/subject-policy.ts';
 import type { Contribution } from './compile-table.ts';
 import type { DirectionRules } from './direction-policy.ts';
+import type { NamedPortCondition } from './peer-facts.ts';
 import { type PortCode, portCodes } from './port-code.ts';
-import type { NamedPortCondition, Selector } from './selector-cache.ts';
+import type { Selector } from './selector-cache.ts';
 
 export interface DirectionContext {
   readonly direction: Direction;

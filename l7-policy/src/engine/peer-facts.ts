@@ -1,7 +1,13 @@
 import type { FqdnMatch, LabelSelector, ServiceMatch } from '../model/policy.ts';
 import type { Prefix, PrefixText } from '../net/prefix.ts';
 import type { IdentityRow } from './identity-table.ts';
-import type { NamedPortCondition } from './selector-cache.ts';
+
+/** A named port of a peer: it has this number under this name. */
+export interface NamedPortCondition {
+  readonly name: string;
+  readonly protocol: number;
+  readonly port: number;
+}
 
 /** What selectors ask beside labels. */
 export interface PeerFacts {

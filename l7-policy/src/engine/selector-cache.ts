@@ -2,7 +2,7 @@ import type { LabelRequirement, Peer } from '../model/policy.ts';
 import { containsPrefix } from '../net/prefix.ts';
 import { peerKey } from '../parse/build-rule.ts';
 import type { IdentityRow, Label } from './identity-table.ts';
-import type { PeerFacts } from './peer-facts.ts';
+import type { NamedPortCondition, PeerFacts } from './peer-facts.ts';
 import { addBit, type GrowingSet, hasBit, noWords, removeBit } from './words.ts';
 
 /** A peer description and the identities it selects at the moment. Shared by everything that asks the same. */
@@ -19,12 +19,6 @@ export interface Selector {
 
 export interface SelectorUser {
   selectionChanges(selector: Selector, index: number): void;
-}
-
-export interface NamedPortCondition {
-  readonly name: string;
-  readonly protocol: number;
-  readonly port: number;
 }
 
 export interface SelectorCache {
