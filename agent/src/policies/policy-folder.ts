@@ -1,0 +1,123 @@
+import { type FSWatcher, watch } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** What became of one policy file since the last look. Paths are as the user wrote the folder. */
+export type PolicyFileChange =
+  | { readonly kind: 'changed'; readonly path: string; readonly text: string }
+  | { readonly kind: 'removed'; readonly path: string }
+  | { readonly kind: 'unreadable'; readonly path: string; readonly reason: string };
+
+export interface PolicyFolder {
+  /** Looks once, now, and reports what changed since the last look. */
+  scan(): Promise<void>;
+  close(): void;
+}
+
+/** A file larger than this is refused: nobody writes such a policy by hand, and parsing it stalls the agent. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+/**
+ * A file counts once it has stayed the same for this long: a writer that truncates and then writes
+ * must not be read in between, where a policy would be missing. Writers that rename never show a part.
+ */
+const SETTLE_MS = 10;
+const POLICY_FILE = /\.(ya?ml|json)$/;
+
+/**
+ * Watches the `*.yaml`, `*.yml` and `*.json` files that stand directly in `folder`. Each directory
+ * event causes one look at the whole folder, and looks never overlap, so that renames, editors that
+ * replace files and events that the kernel merged all end in the same state. `report` is awaited;
+ * changes found in one look come in one call, sorted by path.
+ */
+export function watchPolicyFolder(
+  folder: string,
+  report: (changes: readonly PolicyFileChange[]) => Promise<void>,
+  onError: (error: unknown) => void,
+): PolicyFolder {
+  const seen = new Map<string, string>();
+  let running: Promise<void> | undefined;
+  let again = false;
+  let closed = false;
+  const watcher: FSWatcher = watch(folder, () => void scan().catch(onError));
+  watcher.on('error', onError);
+
+  async function scan(): Promise<void> {
+    again = true;
+    running ??= (async () => {
+      try {
+        while (again && !closed) {
+          again = false;
+          await look();
+        }
+      } finally {
+        running = undefined;
+      }
+    })();
+    await running;
+  }
+
+  async function look(): Promise<void> {
+    const changes: PolicyFileChange[] = [];
+    const present = new Set<string>();
+    let settled = true;
+    for (const name of (await readdir(folder)).sort()) {
+      if (!POLICY_FILE.test(name) || name.startsWith('.')) continue;
+      const path = join(folder, name);
+      const found = await readPolicyFile(path);
+      if (found.kind === 'gone') continue;
+      present.add(path);
+      const content = found.kind === 'text' ? `text:${found.text}` : `unreadable:${found.reason}`;
+      if (seen.get(path) === content) continue;
+      if (Date.now() - found.modifiedMs < SETTLE_MS) {
+        settled = false;
+        continue;
+      }
+      seen.set(path, content);
+      changes.push(
+        found.kind === 'text'
+          ? { kind: 'changed', path, text: found.text }
+          : { kind: 'unreadable', path, reason: found.reason },
+      );
+    }
+    for (const path of [...seen.keys()].sort()) {
+      if (present.has(path)) continue;
+      seen.delete(path);
+      changes.push({ kind: 'removed', path });
+    }
+    if (changes.length > 0) await report(changes);
+    if (!settled) {
+      await delay(SETTLE_MS);
+      again = true;
+    }
+  }
+
+  return {
+    scan,
+    close() {
+      closed = true;
+      watcher.close();
+    },
+  };
+}
+
+type FileContent =
+  | { readonly kind: 'text'; readonly text: string; readonly modifiedMs: number }
+  | { readonly kind: 'unreadable'; readonly reason: string; readonly modifiedMs: number }
+  | { readonly kind: 'gone' };
+
+async function readPolicyFile(path: string): Promise<FileContent> {
+  try {
+    const facts = await stat(path);
+    if (!facts.isFile()) return { kind: 'gone' };
+    if (facts.size > MAX_FILE_BYTES) {
+      const reason = `is ${facts.size} bytes long; at most ${MAX_FILE_BYTES} are read`;
+      return { kind: 'unreadable', reason, modifiedMs: facts.mtimeMs };
+    }
+    const text = await readFile(path, 'utf8');
+    return { kind: 'text', text, modifiedMs: (await stat(path)).mtimeMs };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'gone' };
+    return { kind: 'unreadable', reason: String(error), modifiedMs: 0 };
+  }
+}

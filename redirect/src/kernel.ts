@@ -1,0 +1,7 @@
+import type { Datapath } from '@weir/bpf';
+
+/** The part of the datapath that the redirector writes to. */
+export type Kernel = Pick<
+  Datapath,
+  'maps' | 'attach' | 'detach' | 'attached' | 'bumpIpcacheEpoch' | 'connections'
+>;

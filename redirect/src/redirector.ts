@@ -1,0 +1,285 @@
+import {
+  type EndpointValue,
+  type IdentityNumber,
+  type Ifindex,
+  type IpAddress,
+  type IpPrefix,
+  identityNumber,
+  ifindex,
+  ipAddress,
+  ipPrefix,
+  type LocalAddressValue,
+  noSet,
+  type PairKey,
+  type ProxyPort,
+  proxyPort,
+  type SetNumber,
+  type SubjectNumber,
+  setNumber,
+  subjectNumber,
+  type WideningKey,
+} from '@weir/bpf';
+import type { ClassId, L7Class, L7Set, L7SetId, SubjectKey, SubjectPolicy } from '@weir/l7-policy';
+import { type AllocationStore, createAllocation, type PortRange } from './allocation.ts';
+import type { DesiredEndpoint, DesiredState } from './desired-state.ts';
+import type { Kernel } from './kernel.ts';
+import { mirrorMap } from './mirror.ts';
+import { openSubjectTable, type PreparedChange } from './subject-table.ts';
+import { wideningsOf } from './widenings.ts';
+
+/** What became of one call of `apply`. */
+export interface ApplyReport {
+  /** Subjects whose new version is not in force, and why; their last version still is. */
+  readonly held: readonly HeldSubject[];
+  /** Endpoints that could not be protected: nothing of theirs was changed. */
+  readonly unattached: readonly { readonly endpoint: string; readonly error: unknown }[];
+  /** Subjects that were switched to a new version. */
+  readonly switched: readonly SubjectKey[];
+}
+
+/** A subject that keeps its last version. */
+export type HeldSubject =
+  | { readonly kind: 'waits-for-proxy'; readonly subject: SubjectKey; readonly classes: readonly ClassId[] }
+  | { readonly kind: 'refused-by-kernel'; readonly subject: SubjectKey; readonly error: unknown };
+
+/** Keeps the kernel equal to what is desired, in an order in which nothing is ever redirected to nobody. */
+export interface Redirector {
+  /** The port of a class's listener; allocated, and on disk, when the call returns. */
+  portOf(id: ClassId): ProxyPort;
+  /** Brings the kernel as near to `desired` as readiness allows. Safe to repeat. */
+  apply(desired: DesiredState): ApplyReport;
+  /** Classes that are no longer desired and that no living connection uses: their listeners may go. */
+  drained(): readonly ClassId[];
+  /** Gives back the port of a drained class. After its listener is gone. */
+  release(id: ClassId): void;
+  /** The class of a listener's port. */
+  classAt(port: ProxyPort): ClassId | undefined;
+}
+
+/**
+ * Reads what the kernel enforces now and takes it over.
+ *
+ * Order of effects in `apply`, so that each step stands on those before it:
+ * 1. pairs of classes that are ready; 2. new entries, under new generations or for identities nobody has yet;
+ * 3. identities, endpoints, programs; 4. the switch of each generation, one write each; 5. removal, in the
+ * other order. A subject that needs a class which is not ready keeps its last version; one that has none
+ * yet is written all the same, and its L7 connections are refused until the class is ready.
+ */
+export function openRedirector(kernel: Kernel, store: AllocationStore, ports: PortRange): Redirector {
+  const { maps } = kernel;
+  const seen = Math.max(0, ...[...maps.policy.entries()].map(([{ generation }]) => generation));
+  const allocation = createAllocation(store, ports, seen);
+  const subjects = openSubjectTable(kernel, allocation);
+  const pairs = mirrorMap(maps.pairs, pairName, (left, right) => left.proxyPort === right.proxyPort);
+  const widenings = mirrorMap(maps.widenings, ({ from, to }) => `${from} ${to}`, () => true);
+  const ipcache = mirrorMap(maps.ipcache, prefixName, (left, right) => left === right);
+  const localAddresses = mirrorMap(maps.localAddresses, (address) => address, sameLocalAddress);
+  const endpoints = mirrorMap(maps.endpoints, String, sameEndpoint);
+  /** Sets that a living connection may stand under, those no longer desired among them. */
+  const knownSets = new Map<L7SetId, L7Set>();
+  let desiredClasses: ReadonlyMap<ClassId, L7Class> = new Map();
+
+  function apply(desired: DesiredState): ApplyReport {
+    desiredClasses = desired.classes;
+    for (const set of desired.sets.values()) {
+      allocation.sets.take(set.id);
+      knownSets.set(set.id, set);
+    }
+    for (const { subject } of desired.endpoints) allocation.subjects.take(subject);
+    for (const id of desired.classes.keys()) allocation.proxyPorts.take(id);
+    allocation.save();
+
+    const ready = [...desired.classes.values()].filter(({ id }) => desired.ready.has(id));
+    const pairDiff = pairs.diff(ready.map((item) => [pairKey(item), { proxyPort: portOf(item.id) }] as const));
+    pairs.write([...pairDiff.add, ...pairDiff.change]);
+    const wideningDiff = widenings.diff(wideningsOf(knownSets.values()).map(wideningEntry));
+    widenings.write(wideningDiff.add);
+
+    const { changes, held } = prepareSubjects(desired);
+    try {
+      const unattached = switchOver(desired, changes);
+      for (const { prepared } of changes) prepared.clean();
+      subjects.removeOthers(new Set(desired.endpoints.map(({ subject }) => subject)));
+      removeUnusedPairs(desired.classes);
+      widenings.remove(wideningDiff.remove);
+      return { held, unattached, switched: changes.map(({ subject }) => subject) };
+    } finally {
+      for (const { prepared } of changes) prepared.abandon();
+    }
+  }
+
+  /** Works out and writes each subject's new version, without putting it in force. */
+  function prepareSubjects(desired: DesiredState): { changes: readonly Change[]; held: readonly HeldSubject[] } {
+    const known = new Set<IdentityNumber>(ipcache.values());
+    const waiting = classesBySet([...desired.classes.values()].filter(({ id }) => !desired.ready.has(id)));
+    const changes: Change[] = [];
+    const held: HeldSubject[] = [];
+    for (const [subject, policy] of desired.subjects) {
+      const isNew = !subjects.has(subject);
+      const classes = isNew ? [] : classesOf(policy, waiting);
+      if (classes.length > 0) {
+        held.push({ kind: 'waits-for-proxy', subject, classes });
+        continue;
+      }
+      const change = subjects.plan(subject, policy, (identity) => !known.has(identity));
+      if (change === undefined) continue;
+      try {
+        changes.push({ subject, isNew, prepared: subjects.prepare(change) });
+      } catch (error) {
+        held.push({ kind: 'refused-by-kernel', subject, error });
+      }
+    }
+    return { changes, held };
+  }
+
+  /** Identities, endpoints and programs, with the switch of each subject at its place between them. */
+  function switchOver(desired: DesiredState, changes: readonly Change[]): ApplyReport['unattached'] {
+    const identities = ipcache.diff(ipcacheOf(desired));
+    ipcache.write([...identities.add, ...identities.change]);
+    // An address that is new here resolved to a wider prefix, or to the world, until now.
+    if (identities.add.length + identities.change.length > 0) kernel.bumpIpcacheEpoch();
+    for (const { isNew, prepared } of changes) if (isNew) prepared.commit();
+
+    const local = localAddresses.diff(desired.endpoints.flatMap(localAddressesOf));
+    const attached = endpoints.diff(desired.endpoints.map(endpointEntry));
+    localAddresses.write([...local.add, ...local.change]);
+    endpoints.write([...attached.add, ...attached.change]);
+    const unattached = attachMissing(desired.endpoints);
+    for (const { isNew, prepared } of changes) if (!isNew) prepared.commit();
+
+    for (const interfaceNumber of attached.remove) kernel.detach(interfaceNumber);
+    endpoints.remove(attached.remove);
+    localAddresses.remove(local.remove);
+    ipcache.remove(identities.remove);
+    if (identities.remove.length > 0) kernel.bumpIpcacheEpoch();
+    return unattached;
+  }
+
+  function attachMissing(wanted: readonly DesiredEndpoint[]): ApplyReport['unattached'] {
+    const current = new Set(kernel.attached().flatMap((found) => (found.current ? [found.ifindex] : [])));
+    return wanted.flatMap((endpoint) => {
+      const interfaceNumber = ifindex(endpoint.ifindex);
+      if (current.has(interfaceNumber)) return [];
+      try {
+        kernel.attach(interfaceNumber);
+        return [];
+      } catch (error) {
+        return [{ endpoint: endpoint.name, error }];
+      }
+    });
+  }
+
+  /** A pair goes when its class is no longer desired and no version in force, a held one say, can lead to it. */
+  function removeUnusedPairs(classes: ReadonlyMap<ClassId, L7Class>): void {
+    const wanted = new Set([...classes.values()].map((item) => pairName(pairKey(item))));
+    const inForce = subjects.setsInForce();
+    const reachable = (set: SetNumber): boolean => set === noSet || inForce.has(set);
+    pairs.remove(
+      [...pairs.keys()].filter(
+        (pair) => !wanted.has(pairName(pair)) && !(reachable(pair.egressSet) && reachable(pair.ingressSet)),
+      ),
+    );
+  }
+
+  function portOf(id: ClassId): ProxyPort {
+    const port = proxyPort(allocation.proxyPorts.take(id));
+    allocation.save();
+    return port;
+  }
+
+  function pairKey({ egress, ingress }: L7Class): PairKey {
+    return { egressSet: numberOf(egress), ingressSet: numberOf(ingress) };
+  }
+
+  function numberOf(set: L7SetId | null): SetNumber {
+    return set === null ? noSet : setNumber(allocation.sets.take(set));
+  }
+
+  function wideningEntry([from, to]: readonly [L7SetId, L7SetId]): readonly [WideningKey, true] {
+    return [{ from: numberOf(from), to: numberOf(to) }, true];
+  }
+
+  function endpointEntry({ ifindex: number, identity, subject }: DesiredEndpoint): readonly [Ifindex, EndpointValue] {
+    return [ifindex(number), { identity: identityNumber(identity), subject: numberOfSubject(subject) }];
+  }
+
+  function localAddressesOf(endpoint: DesiredEndpoint): (readonly [IpAddress, LocalAddressValue])[] {
+    const [interfaceNumber, value] = endpointEntry(endpoint);
+    return endpoint.addresses.map((address) => [ipAddress(address), { ...value, ifindex: interfaceNumber }]);
+  }
+
+  function numberOfSubject(subject: SubjectKey): SubjectNumber {
+    return subjectNumber(allocation.subjects.take(subject));
+  }
+
+  function drained(): readonly ClassId[] {
+    const idle = [...allocation.proxyPorts.entries()].filter(([id]) => !desiredClasses.has(id));
+    if (idle.length === 0) return [];
+    const busy = new Set<number>([...pairs.values()].map((pair) => pair.proxyPort));
+    for (const connection of kernel.connections()) {
+      if (connection.proxyPort !== undefined) busy.add(connection.proxyPort);
+    }
+    return idle.flatMap(([id, port]) => (busy.has(port) ? [] : [id]));
+  }
+
+  return {
+    portOf,
+    apply,
+    drained,
+    classAt: (port) => allocation.proxyPorts.keyOf(port),
+    release(id) {
+      allocation.proxyPorts.release(id);
+      allocation.save();
+    },
+  };
+}
+
+interface Change {
+  readonly subject: SubjectKey;
+  readonly isNew: boolean;
+  readonly prepared: PreparedChange;
+}
+
+function ipcacheOf(desired: DesiredState): (readonly [IpPrefix, IdentityNumber])[] {
+  return [
+    ...[...desired.ipcache].map(([prefix, identity]) => [ipPrefix(prefix), identityNumber(identity)] as const),
+    ...desired.endpoints.flatMap(({ addresses, identity }) =>
+      addresses.map((address) => [ipPrefix(address), identityNumber(identity)] as const),
+    ),
+  ];
+}
+
+function classesBySet(classes: readonly L7Class[]): ReadonlyMap<L7SetId, readonly ClassId[]> {
+  const bySet = new Map<L7SetId, ClassId[]>();
+  for (const { id, egress, ingress } of classes) {
+    for (const set of [egress, ingress]) {
+      if (set !== null) bySet.set(set, [...(bySet.get(set) ?? []), id]);
+    }
+  }
+  return bySet;
+}
+
+function classesOf(policy: SubjectPolicy, bySet: ReadonlyMap<L7SetId, readonly ClassId[]>): readonly ClassId[] {
+  if (bySet.size === 0) return [];
+  const found = new Set<ClassId>();
+  for (const { verdict } of policy.entries) {
+    if (verdict.kind === 'l7') for (const id of bySet.get(verdict.set) ?? []) found.add(id);
+  }
+  return [...found];
+}
+
+function pairName({ egressSet, ingressSet }: PairKey): string {
+  return `${egressSet} ${ingressSet}`;
+}
+
+function prefixName({ address, length }: IpPrefix): string {
+  return `${address}/${length}`;
+}
+
+function sameEndpoint(left: EndpointValue, right: EndpointValue): boolean {
+  return left.identity === right.identity && left.subject === right.subject;
+}
+
+function sameLocalAddress(left: LocalAddressValue, right: LocalAddressValue): boolean {
+  return left.ifindex === right.ifindex && sameEndpoint(left, right);
+}

@@ -1,0 +1,64 @@
+import type { Instance } from './instance.ts';
+
+/** Runs `ip` with these words in the proxy's network namespace and gives its standard output. */
+export type RunIp = (...words: readonly string[]) => Promise<string>;
+
+interface Rule {
+  readonly priority: number;
+  readonly fwmark?: string;
+  readonly fwmask?: string;
+  readonly table: string;
+}
+
+const FAMILIES = ['-4', '-6'] as const;
+
+/**
+ * Makes packets with the instance's deliver mark arrive at local sockets, whatever their destination:
+ * one rule and one table per address family. Safe to repeat. Throws when another instance, or
+ * anybody else, already uses the mark with another table.
+ */
+export async function installRouting(instance: Instance, ip: RunIp): Promise<void> {
+  for (const family of FAMILIES) {
+    const table = String(instance.routingTable);
+    await ip(family, 'route', 'replace', 'local', 'default', 'dev', 'lo', 'table', table);
+    const { own, foreign } = await findRules(instance, family, ip);
+    if (foreign !== undefined) {
+      throw new Error(
+        `mark ${hex(instance.marks.deliver)} is already routed by table ${foreign.table}: choose another --instance, or remove that rule`,
+      );
+    }
+    if (own === undefined) await ip(family, 'rule', 'add', ...ruleWords(instance));
+  }
+}
+
+/** Takes back what `installRouting` made. Safe to repeat. */
+export async function removeRouting(instance: Instance, ip: RunIp): Promise<void> {
+  for (const family of FAMILIES) {
+    const { own } = await findRules(instance, family, ip);
+    if (own !== undefined) await ip(family, 'rule', 'del', ...ruleWords(instance));
+    await ip(family, 'route', 'flush', 'table', String(instance.routingTable));
+  }
+}
+
+async function findRules(
+  instance: Instance,
+  family: string,
+  ip: RunIp,
+): Promise<{ own: Rule | undefined; foreign: Rule | undefined }> {
+  const rules: readonly Rule[] = JSON.parse(await ip(family, '-j', 'rule', 'show'));
+  const marked = rules.filter(
+    ({ fwmark, fwmask }) =>
+      fwmark !== undefined && Number(fwmark) === instance.marks.deliver && Number(fwmask) === instance.marks.mask,
+  );
+  const own = marked.find(({ table }) => table === String(instance.routingTable));
+  return { own, foreign: marked.find((rule) => rule !== own) };
+}
+
+function ruleWords(instance: Instance): string[] {
+  const mark = `${hex(instance.marks.deliver)}/${hex(instance.marks.mask)}`;
+  return ['pref', String(instance.rulePreference), 'fwmark', mark, 'lookup', String(instance.routingTable)];
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
