@@ -110,7 +110,10 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
       },
       clean: () => void policies.deleteBatch(remove.map((entry) => policyKey(generation, entry))),
       abandon() {
-        if (!committed) policies.deleteBatch(keyed.map(([entryKey]) => entryKey));
+        if (committed) return;
+        policies.deleteBatch(keyed.map(([writtenKey]) => writtenKey));
+        const replaced = write.flatMap((entry) => current.entries.get(entryKey(entry)) ?? []);
+        policies.setBatch(replaced.map((entry) => [policyKey(generation, entry), entry.verdict] as const));
       },
     };
   }
