@@ -111,10 +111,16 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
   /** Works out and writes each subject's new version, without putting it in force. */
   function prepareSubjects(desired: DesiredState): { changes: readonly Change[]; held: readonly HeldSubject[] } {
     const known = new Set<IdentityNumber>(ipcache.values());
-    const waiting = classesBySet([...desired.classes.values()].filter(({ id }) => !desired.ready.has(id)));
+    // Once it had a pair, a class whose listener is gone refuses by itself: only new ones are waited for.
+    const present = new Set([...pairs.keys()].map(pairName));
+    const waiting = classesBySet(
+      [...desired.classes.values()].filter((item) => !desired.ready.has(item.id) && !present.has(pairName(pairKey(item)))),
+    );
     const changes: Change[] = [];
     const held: HeldSubject[] = [];
-    for (const [subject, policy] of desired.subjects) {
+    for (const subject of new Set(desired.endpoints.map((endpoint) => endpoint.subject))) {
+      const policy = desired.subjects.get(subject);
+      if (policy === undefined) throw new Error(`subject ${subject} has no policy: an endpoint names it`);
       const isNew = !subjects.has(subject);
       const classes = isNew ? [] : classesOf(policy, waiting);
       if (classes.length > 0) {

@@ -1,0 +1,63 @@
+import { request as httpRequest } from 'node:http';
+import { createInterface } from 'node:readline';
+
+/** The agent could not be reached, or refused. The message is for the user. */
+export class ControlError extends Error {
+  override readonly name = 'ControlError';
+}
+
+/** Talks to the agent behind a control socket. */
+export interface ControlClient {
+  /** The JSON answer. Throws ControlError. */
+  call(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** The lines of a streamed answer, each decoded. Ends when the agent ends it. */
+  stream(path: string, signal: AbortSignal): AsyncIterable<unknown>;
+}
+
+/** A client of the agent that serves `socketPath`. */
+export function controlClient(socketPath: string): ControlClient {
+  function unreachable(error: unknown): ControlError {
+    return new ControlError(`no agent answers on ${socketPath} (${String(error)}): is it running, and is this its --instance?`);
+  }
+
+  return {
+    call: (method, path, body) =>
+      new Promise((resolve, reject) => {
+        const request = httpRequest({ socketPath, method, path, agent: false }, (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (part) => {
+            text += part;
+          });
+          response.on('error', (error) => reject(unreachable(error)));
+          response.on('end', () => {
+            const answer: unknown = JSON.parse(text);
+            if (response.statusCode === 200) resolve(answer);
+            else reject(new ControlError(errorText(answer) ?? `the agent answered with status ${response.statusCode}`));
+          });
+        });
+        request.on('error', (error) => reject(unreachable(error)));
+        request.end(body === undefined ? undefined : JSON.stringify(body));
+      }),
+
+    async *stream(path, signal) {
+      const response = await new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
+        const request = httpRequest({ socketPath, path, agent: false, signal }, resolve);
+        request.on('error', (error) => reject(unreachable(error)));
+        request.end();
+      });
+      try {
+        for await (const line of createInterface({ input: response })) yield JSON.parse(line);
+      } catch (error) {
+        if (!signal.aborted) throw unreachable(error);
+      } finally {
+        response.destroy();
+      }
+    },
+  };
+}
+
+function errorText(answer: unknown): string | undefined {
+  if (typeof answer !== 'object' || answer === null || !('error' in answer)) return undefined;
+  return String(answer.error);
+}

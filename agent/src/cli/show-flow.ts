@@ -1,0 +1,24 @@
+import type { Flow, FlowPeer } from '../flows/flow.ts';
+
+/** One line for people: time, verdict, who to whom, what, and why. */
+export function showFlow(flow: Flow): string {
+  const { source, destination, request } = flow;
+  const ends = `${showPeer(source)} -> ${showPeer(destination)} ${flow.protocol}`;
+  const what = request === null ? '' : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}`;
+  const why = flow.reason === null ? '' : ` (${flow.reason})`;
+  const rules = flow.rules.flatMap(({ places }) => places);
+  const by = rules.length === 0 ? '' : ` by ${rules.join(', ')}`;
+  return `${flow.time.slice(11, 23)} ${flow.verdict.padEnd(10)} ${ends}${what}${why}${by}`;
+}
+
+function showPeer({ address, port, endpoint, labels, identity }: FlowPeer): string {
+  const where = port === 0 ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const who = endpoint ?? (labels.length > 0 ? labels.join(',') : `identity ${identity}`);
+  return `${who} ${where}`;
+}
+
+function showStatus({ request }: Flow): string {
+  if (request === null) return '';
+  const grpc = request.grpcStatus === null ? '' : ` grpc-status ${request.grpcStatus}`;
+  return `${request.status === 0 ? 'no response' : request.status}${grpc} ${request.durationMs} ms`;
+}

@@ -1,0 +1,124 @@
+import type { Engine, EngineChange, EngineDelta, EngineState, L7SetId, L7Slot, Problem } from '@weir/l7-policy';
+import type { ApplyReport, DesiredEndpoint, Redirector } from '@weir/redirect';
+import type { Logger } from 'pino';
+import type { ProxyClasses } from './proxy/proxy-classes.ts';
+
+/** What the controller acts on and with. */
+export interface ControllerParts {
+  readonly engine: Engine;
+  readonly redirector: Redirector;
+  readonly proxy: ProxyClasses;
+  /** The host-side interface of a workload, as last seen; undefined while there is none. */
+  readonly interfaceOf: (workload: string) => number | undefined;
+  /** Told of each update before it takes effect. */
+  readonly onDelta: (delta: EngineDelta) => void;
+  /** Calls back once after that time; the agent's clock. */
+  readonly after: (delayMs: number, callback: () => void) => void;
+  readonly log: Logger;
+}
+
+/** Brings proxy and kernel to what the engine says, one turn at a time. */
+export interface Controller {
+  /** Applies facts; resolves with their problems when a turn that carries them has ended. */
+  change(changes: readonly EngineChange[]): Promise<readonly Problem[]>;
+  /** Asks for a turn, because something besides the facts has changed. Resolves when it has ended. */
+  turn(): Promise<void>;
+  readonly status: ControllerStatus;
+}
+
+/** What the last turn did and could not do. */
+export interface ControllerStatus {
+  /** Turns since the start. */
+  readonly turns: number;
+  readonly report: ApplyReport;
+  /** Workloads whose interface is not there. */
+  readonly missingInterfaces: readonly string[];
+  /** Why the last turn was given up; it is tried again. */
+  readonly failure: string | null;
+}
+
+const RETRY_MS = 1_000;
+
+/**
+ * Turns never overlap, and whatever arrives during one is taken by the next, so that a burst of changes
+ * costs two turns. A turn publishes to the proxy first and then writes to the kernel what the proxy is
+ * ready for; readiness, when it comes, asks for another turn.
+ */
+export function createController(parts: ControllerParts): Controller {
+  const { engine, redirector, proxy, interfaceOf, onDelta, after, log } = parts;
+  let status: ControllerStatus = {
+    turns: 0,
+    report: { held: [], unattached: [], switched: [] },
+    missingInterfaces: [],
+    failure: null,
+  };
+  let last: Promise<void> = Promise.resolve();
+  let waiting: Promise<void> | undefined;
+
+  function turn(): Promise<void> {
+    waiting ??= last.then(() => {
+      waiting = undefined;
+      takeTurn();
+    });
+    last = waiting;
+    return waiting;
+  }
+
+  function takeTurn(): void {
+    const turns = status.turns + 1;
+    try {
+      status = { turns, failure: null, ...bringAbout(engine.state()) };
+    } catch (error) {
+      log.error({ err: error }, 'a turn was given up; what was in force stays, and it is tried again');
+      status = { ...status, turns, failure: String(error) };
+      after(RETRY_MS, () => void turn());
+    }
+  }
+
+  function bringAbout(state: EngineState): Pick<ControllerStatus, 'report' | 'missingInterfaces'> {
+    const classes = new Map([...state.classes].filter(([, { kind }]) => kind === 'http'));
+    proxy.want(
+      [...classes.values()].map(({ id, egress, ingress }) => ({
+        id,
+        port: redirector.portOf(id),
+        egress: slotsOf(state, egress),
+        ingress: slotsOf(state, ingress),
+      })),
+    );
+    const endpoints: DesiredEndpoint[] = [];
+    const missingInterfaces: string[] = [];
+    for (const { id, identity, subject, addresses } of state.endpoints.values()) {
+      const ifindex = interfaceOf(id);
+      if (ifindex === undefined) missingInterfaces.push(id);
+      else endpoints.push({ name: id, ifindex, identity, subject, addresses });
+    }
+    const { subjects, ipcache, sets } = state;
+    const report = redirector.apply({ endpoints, subjects, ipcache, sets, classes, ready: proxy.ready() });
+    for (const { endpoint, error } of report.unattached) log.error({ endpoint, err: error }, 'endpoint not protected');
+    for (const held of report.held) log.warn(held, 'a new version is held back; the last one stays in force');
+    return { report, missingInterfaces };
+  }
+
+  return {
+    get status() {
+      return status;
+    },
+    turn,
+    async change(changes) {
+      const { delta, problems } = engine.apply(changes);
+      onDelta(delta);
+      await turn();
+      return problems;
+    },
+  };
+}
+
+/** The slots of one side of a class; null where the side asks for no L7. */
+function slotsOf(state: EngineState, set: L7SetId | null): readonly L7Slot[] | null {
+  if (set === null) return null;
+  return (state.sets.get(set)?.slots ?? []).map((id) => {
+    const slot = state.slots.get(id);
+    if (slot === undefined) throw new Error(`L7 set ${set} names slot ${id}, which is not there`);
+    return slot;
+  });
+}

@@ -1,0 +1,53 @@
+/** One end of a flow, with what is known of it. */
+export interface FlowPeer {
+  readonly address: string;
+  /** 0 where the protocol has no ports. */
+  readonly port: number;
+  readonly identity: number;
+  /** Name of the workload, when it is one of this node. */
+  readonly endpoint: string | null;
+  /** Security-relevant labels, sorted; empty when the identity is unknown. */
+  readonly labels: readonly string[];
+}
+
+/** What happened to a connection or a request. */
+export type FlowVerdict = 'allowed' | 'redirected' | 'denied' | 'failed';
+
+/** A place in a policy that took part in a verdict. */
+export interface FlowRule {
+  readonly rule: string;
+  /** `file:line` of each place where a rule with this content stands. */
+  readonly places: readonly string[];
+}
+
+/** A request inside a proxied connection. */
+export interface FlowRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly host: string;
+  readonly protocol: string;
+  /** 0 when no response was sent. */
+  readonly status: number;
+  readonly grpcStatus: number | null;
+  readonly durationMs: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
+
+/** A verdict on a new connection, a dropped packet, or a request, as `weir monitor` shows it. */
+export interface Flow {
+  /** Counts from 1 since the agent's start. */
+  readonly sequence: number;
+  /** ISO 8601, UTC. */
+  readonly time: string;
+  readonly kind: 'connection' | 'request';
+  readonly verdict: FlowVerdict;
+  /** Name of the drop reason or of the proxy's refusal; null when nothing was refused. */
+  readonly reason: string | null;
+  /** `TCP`, `UDP`, `ICMP`, …, or the number. */
+  readonly protocol: string;
+  readonly source: FlowPeer;
+  readonly destination: FlowPeer;
+  readonly request: FlowRequest | null;
+  readonly rules: readonly FlowRule[];
+}

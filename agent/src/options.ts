@@ -1,0 +1,93 @@
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Instance, instanceOf } from '@weir/redirect';
+
+/** How an agent was asked to run. Paths are absolute. */
+export interface AgentOptions {
+  readonly instance: Instance;
+  /** Survives a restart: identities, numbers, ports, endpoints, the Envoy process. */
+  readonly stateDirectory: string;
+  /** Sockets; gone after a reboot. */
+  readonly runDirectory: string;
+  readonly bpffs: string;
+  readonly policyDirectory: string;
+  /** Null: workloads come only from `weir endpoint add`. */
+  readonly workloadsFile: string | null;
+  /** The Envoy to start; null when it runs by itself from `weir envoy bootstrap`. */
+  readonly envoyBinary: string | null;
+  readonly envoyConcurrency: number;
+  readonly proxyPorts: { readonly first: number; readonly last: number };
+  readonly logLevel: string;
+}
+
+/** The words of the command line that matter to an agent; all optional. */
+export interface AgentWords {
+  readonly instance?: string;
+  readonly stateDir?: string;
+  readonly runDir?: string;
+  readonly bpffs?: string;
+  readonly policies?: string;
+  readonly workloads?: string;
+  readonly envoy?: string;
+  readonly externalEnvoy?: boolean;
+  readonly envoyConcurrency?: string;
+  readonly proxyPorts?: string;
+  readonly logLevel?: string;
+}
+
+const DEFAULT_ENVOY = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
+
+/** Fills in the defaults. Throws an Error that names the word which cannot be used. */
+export function agentOptions(words: AgentWords): AgentOptions {
+  const instance = instanceOf(words.instance ?? 'default');
+  return Object.freeze({
+    instance,
+    stateDirectory: resolve(words.stateDir ?? join('/var/lib/weir', instance.name)),
+    runDirectory: runDirectory(words),
+    bpffs: words.bpffs ?? '/sys/fs/bpf',
+    policyDirectory: resolve(words.policies ?? '/etc/weir/policies'),
+    workloadsFile: words.workloads === undefined ? null : resolve(words.workloads),
+    envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
+    envoyConcurrency: concurrency(words.envoyConcurrency),
+    proxyPorts: portRange(words.proxyPorts ?? '14000-18095'),
+    logLevel: words.logLevel ?? 'info',
+  });
+}
+
+/** Where the sockets of an instance stand: all that a client of the agent needs to know. */
+export function runDirectory(words: Pick<AgentWords, 'instance' | 'runDir'>): string {
+  return resolve(words.runDir ?? join('/run/weir', instanceOf(words.instance ?? 'default').name));
+}
+
+/** The sockets in a run directory. */
+export function socketPaths(directory: string): {
+  readonly control: string;
+  readonly xds: string;
+  readonly accessLog: string;
+  readonly admin: string;
+} {
+  return {
+    control: join(directory, 'control.sock'),
+    xds: join(directory, 'xds.sock'),
+    accessLog: join(directory, 'access-log.sock'),
+    admin: join(directory, 'envoy-admin.sock'),
+  };
+}
+
+function concurrency(word: string | undefined): number {
+  if (word === undefined) return availableParallelism();
+  const count = Number(word);
+  if (!Number.isInteger(count) || count < 1 || count > 256) {
+    throw new Error(`--envoy-concurrency ${word}: expected a number of threads from 1 to 256`);
+  }
+  return count;
+}
+
+function portRange(word: string): { first: number; last: number } {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(word) ?? [];
+  const range = { first: Number(first), last: Number(last) };
+  if (!(range.first >= 1024 && range.last <= 65535 && range.first <= range.last)) {
+    throw new Error(`--proxy-ports ${word}: expected FIRST-LAST within 1024-65535`);
+  }
+  return range;
+}
