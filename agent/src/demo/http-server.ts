@@ -1,0 +1,20 @@
+// A workload of the demo: an HTTP server on the ports given. Each answer tells what arrived and from
+// where, so that the client can check that its address was kept. Prints a line when all ports are open.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+const ports = process.argv.slice(2).map(Number);
+for (const port of ports) {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => {
+      const { method, url, headers, socket } = request;
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ client: socket.remoteAddress, clientPort: socket.remotePort, method, path: url, headers }));
+    });
+  });
+  server.keepAliveTimeout = 0;
+  server.listen(port, '0.0.0.0');
+  await once(server, 'listening');
+}
+process.stdout.write('ready\n');

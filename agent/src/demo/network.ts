@@ -1,0 +1,78 @@
+import { run } from './run.ts';
+
+/** A workload's place in the network: a namespace of its own, tied to the node by a veth pair. */
+export interface Pod {
+  readonly name: string;
+  readonly address: string;
+  /** Host side of the veth pair, in the node's namespace. */
+  readonly interface: string;
+}
+
+/** A node of its own inside this machine: a namespace that forwards between its pods. */
+export interface DemoNetwork {
+  /** Words to put before a program so that it runs in the node's namespace. */
+  readonly inNode: readonly [string, ...string[]];
+  inPod(name: string): readonly [string, ...string[]];
+  /** The namespace's name, for `ip netns exec`. */
+  namespaceOf(name: string): string;
+  remove(): Promise<void>;
+}
+
+/** Answers ARP in every pod; any link-local address does. */
+const GATEWAY = '169.254.1.1';
+
+/**
+ * Makes the namespaces `PREFIX-node` and `PREFIX-POD`. Nothing is touched outside of them, and
+ * removing them removes everything. What an earlier run left under the same names goes first.
+ */
+export async function createNetwork(prefix: string, pods: readonly Pod[]): Promise<DemoNetwork> {
+  const namespaceOf = (name: string): string => `${prefix}-${name}`;
+  const node = namespaceOf('node');
+  const names = ['node', ...pods.map(({ name }) => name)].map(namespaceOf);
+  await removeNamespaces(names);
+  try {
+    for (const name of names) {
+      await run('ip', ['netns', 'add', name]);
+      await run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
+      await setSysctl(name, 'net/ipv6/conf/all/disable_ipv6', '1');
+    }
+    await setSysctl(node, 'net/ipv4/ip_forward', '1');
+    await run('ip', ['-n', node, 'address', 'add', `${GATEWAY}/32`, 'dev', 'lo']);
+    for (const pod of pods) await addPod(node, namespaceOf(pod.name), pod);
+  } catch (error) {
+    await removeNamespaces(names);
+    throw error;
+  }
+  return {
+    inNode: enter(node),
+    inPod: (name) => enter(namespaceOf(name)),
+    namespaceOf,
+    remove: () => removeNamespaces(names),
+  };
+}
+
+async function addPod(node: string, namespace: string, pod: Pod): Promise<void> {
+  const inPod = ['-n', namespace];
+  await run('ip', ['-n', node, 'link', 'add', pod.interface, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace]);
+  await run('ip', [...inPod, 'address', 'add', `${pod.address}/32`, 'dev', 'eth0']);
+  await run('ip', [...inPod, 'link', 'set', 'eth0', 'up']);
+  await run('ip', ['-n', node, 'link', 'set', pod.interface, 'up']);
+  await run('ip', [...inPod, 'route', 'add', GATEWAY, 'dev', 'eth0', 'scope', 'link']);
+  await run('ip', [...inPod, 'route', 'add', 'default', 'via', GATEWAY]);
+  await run('ip', ['-n', node, 'route', 'add', `${pod.address}/32`, 'dev', pod.interface]);
+}
+
+async function removeNamespaces(names: readonly string[]): Promise<void> {
+  const present = new Set((await run('ip', ['netns', 'list'])).split('\n').map((line) => line.split(' ')[0]));
+  for (const name of names) if (present.has(name)) await run('ip', ['netns', 'delete', name]);
+}
+
+/** `ip netns exec` would mount a /sys of its own, which hides the BPF file system. */
+function enter(namespace: string): [string, ...string[]] {
+  return ['nsenter', `--net=/run/netns/${namespace}`];
+}
+
+async function setSysctl(namespace: string, name: string, value: string): Promise<void> {
+  const [program, ...words] = enter(namespace);
+  await run(program, [...words, 'sh', '-c', `echo ${value} >/proc/sys/${name}`]);
+}
