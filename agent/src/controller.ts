@@ -1,4 +1,12 @@
-import type { Engine, EngineChange, EngineDelta, EngineState, L7SetId, L7Slot, Problem } from '@weir/l7-policy';
+import type {
+  Engine,
+  EngineChange,
+  EngineDelta,
+  EngineState,
+  L7SetId,
+  L7Slot,
+  Problem,
+} from '@weir/l7-policy';
 import type { ApplyReport, DesiredEndpoint, Redirector } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { ProxyClasses } from './proxy/proxy-classes.ts';
@@ -94,7 +102,8 @@ export function createController(parts: ControllerParts): Controller {
     }
     const { subjects, ipcache, sets } = state;
     const report = redirector.apply({ endpoints, subjects, ipcache, sets, classes, ready: proxy.ready() });
-    for (const { endpoint, error } of report.unattached) log.error({ endpoint, err: error }, 'endpoint not protected');
+    for (const { endpoint, error } of report.unattached)
+      log.error({ endpoint, err: error }, 'endpoint not protected');
     for (const held of report.held) log.warn(held, 'a new version is held back; the last one stays in force');
     return { report, missingInterfaces };
   }

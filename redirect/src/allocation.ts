@@ -41,7 +41,11 @@ const LAST_NUMBER = 0xffff_ffff;
  * Starts with what `store` holds. `seenGeneration` is the highest generation that the kernel holds:
  * a lost store must not give a number twice.
  */
-export function createAllocation(store: AllocationStore, ports: PortRange, seenGeneration: number): Allocation {
+export function createAllocation(
+  store: AllocationStore,
+  ports: PortRange,
+  seenGeneration: number,
+): Allocation {
   const stored = store.load() ?? { subjects: [], sets: [], proxyPorts: [], nextGeneration: 1 };
   const subjects = createNumbering({ first: 1, last: LAST_NUMBER, what: 'subject number' }, stored.subjects);
   const sets = createNumbering({ first: 1, last: LAST_NUMBER, what: 'L7 set number' }, stored.sets);

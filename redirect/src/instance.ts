@@ -36,7 +36,9 @@ const LAST_NUMBER = 63;
  */
 export function instanceOf(name: string): Instance {
   if (!NAME.test(name)) {
-    throw new Error(`\`${name}\` is no instance name: lower-case letters, digits and -, at most 32 characters`);
+    throw new Error(
+      `\`${name}\` is no instance name: lower-case letters, digits and -, at most 32 characters`,
+    );
   }
   const digest = createHash('sha256').update(name).digest().readUInt32BE(0);
   const number = name === 'default' ? 1 : 2 + (digest % (LAST_NUMBER - 1));

@@ -1,4 +1,10 @@
-import { type PolicyKey, type PolicyVerdict, type Generation, identityNumber, type SetNumber } from '@weir/bpf';
+import {
+  type Generation,
+  identityNumber,
+  type PolicyKey,
+  type PolicyVerdict,
+  type SetNumber,
+} from '@weir/bpf';
 import type { L7SetId, PolicyMapEntry } from '@weir/l7-policy';
 
 /** A policy entry as the kernel holds it, without the generation it stands under. */

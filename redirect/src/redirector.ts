@@ -71,7 +71,11 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
   const allocation = createAllocation(store, ports, seen);
   const subjects = openSubjectTable(kernel, allocation);
   const pairs = mirrorMap(maps.pairs, pairName, (left, right) => left.proxyPort === right.proxyPort);
-  const widenings = mirrorMap(maps.widenings, ({ from, to }) => `${from} ${to}`, () => true);
+  const widenings = mirrorMap(
+    maps.widenings,
+    ({ from, to }) => `${from} ${to}`,
+    () => true,
+  );
   const ipcache = mirrorMap(maps.ipcache, prefixName, (left, right) => left === right);
   const localAddresses = mirrorMap(maps.localAddresses, (address) => address, sameLocalAddress);
   const endpoints = mirrorMap(maps.endpoints, String, sameEndpoint);
@@ -90,7 +94,9 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     allocation.save();
 
     const ready = [...desired.classes.values()].filter(({ id }) => desired.ready.has(id));
-    const pairDiff = pairs.diff(ready.map((item) => [pairKey(item), { proxyPort: portOf(item.id) }] as const));
+    const pairDiff = pairs.diff(
+      ready.map((item) => [pairKey(item), { proxyPort: portOf(item.id) }] as const),
+    );
     pairs.write([...pairDiff.add, ...pairDiff.change]);
     const wideningDiff = widenings.diff(wideningsOf(knownSets.values()).map(wideningEntry));
     widenings.write(wideningDiff.add);
@@ -109,12 +115,17 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
   }
 
   /** Works out and writes each subject's new version, without putting it in force. */
-  function prepareSubjects(desired: DesiredState): { changes: readonly Change[]; held: readonly HeldSubject[] } {
+  function prepareSubjects(desired: DesiredState): {
+    changes: readonly Change[];
+    held: readonly HeldSubject[];
+  } {
     const known = new Set<IdentityNumber>(ipcache.values());
     // Once it had a pair, a class whose listener is gone refuses by itself: only new ones are waited for.
     const present = new Set([...pairs.keys()].map(pairName));
     const waiting = classesBySet(
-      [...desired.classes.values()].filter((item) => !desired.ready.has(item.id) && !present.has(pairName(pairKey(item)))),
+      [...desired.classes.values()].filter(
+        (item) => !desired.ready.has(item.id) && !present.has(pairName(pairKey(item))),
+      ),
     );
     const changes: Change[] = [];
     const held: HeldSubject[] = [];
@@ -205,7 +216,11 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     return [{ from: numberOf(from), to: numberOf(to) }, true];
   }
 
-  function endpointEntry({ ifindex: number, identity, subject }: DesiredEndpoint): readonly [Ifindex, EndpointValue] {
+  function endpointEntry({
+    ifindex: number,
+    identity,
+    subject,
+  }: DesiredEndpoint): readonly [Ifindex, EndpointValue] {
     return [ifindex(number), { identity: identityNumber(identity), subject: numberOfSubject(subject) }];
   }
 
@@ -248,7 +263,9 @@ interface Change {
 
 function ipcacheOf(desired: DesiredState): (readonly [IpPrefix, IdentityNumber])[] {
   return [
-    ...[...desired.ipcache].map(([prefix, identity]) => [ipPrefix(prefix), identityNumber(identity)] as const),
+    ...[...desired.ipcache].map(
+      ([prefix, identity]) => [ipPrefix(prefix), identityNumber(identity)] as const,
+    ),
     ...desired.endpoints.flatMap(({ addresses, identity }) =>
       addresses.map((address) => [ipPrefix(address), identityNumber(identity)] as const),
     ),
@@ -265,7 +282,10 @@ function classesBySet(classes: readonly L7Class[]): ReadonlyMap<L7SetId, readonl
   return bySet;
 }
 
-function classesOf(policy: SubjectPolicy, bySet: ReadonlyMap<L7SetId, readonly ClassId[]>): readonly ClassId[] {
+function classesOf(
+  policy: SubjectPolicy,
+  bySet: ReadonlyMap<L7SetId, readonly ClassId[]>,
+): readonly ClassId[] {
   if (bySet.size === 0) return [];
   const found = new Set<ClassId>();
   for (const { verdict } of policy.entries) {

@@ -48,7 +48,9 @@ async function findRules(
   const rules: readonly Rule[] = JSON.parse(await ip(family, '-j', 'rule', 'show'));
   const marked = rules.filter(
     ({ fwmark, fwmask }) =>
-      fwmark !== undefined && Number(fwmark) === instance.marks.deliver && Number(fwmask) === instance.marks.mask,
+      fwmark !== undefined &&
+      Number(fwmark) === instance.marks.deliver &&
+      Number(fwmask) === instance.marks.mask,
   );
   const own = marked.find(({ table }) => table === String(instance.routingTable));
   return { own, foreign: marked.find((rule) => rule !== own) };

@@ -3,13 +3,20 @@ import {
   type IdentityNumber,
   type SetNumber,
   type SubjectNumber,
-  subjectNumber,
   type SubjectValue,
+  subjectNumber,
 } from '@weir/bpf';
 import { type L7SetId, type SubjectKey, type SubjectPolicy, subjectKey } from '@weir/l7-policy';
 import type { Allocation } from './allocation.ts';
 import type { Kernel } from './kernel.ts';
-import { diffEntries, entryKey, type KernelEntries, type KernelEntry, kernelEntries, policyKey } from './policy-entry.ts';
+import {
+  diffEntries,
+  entryKey,
+  type KernelEntries,
+  type KernelEntry,
+  kernelEntries,
+  policyKey,
+} from './policy-entry.ts';
 
 /** A change of one subject, worked out but not yet written. */
 export type SubjectChange = InPlaceChange | GenerationChange;
@@ -43,7 +50,11 @@ interface InForce extends SubjectValue {
 export interface SubjectTable {
   has(key: SubjectKey): boolean;
   /** What must be written so that `policy` is in force; undefined when it is. */
-  plan(key: SubjectKey, policy: SubjectPolicy, idle: (identity: IdentityNumber) => boolean): SubjectChange | undefined;
+  plan(
+    key: SubjectKey,
+    policy: SubjectPolicy,
+    idle: (identity: IdentityNumber) => boolean,
+  ): SubjectChange | undefined;
   /** Writes the entries of a change. In-place additions take effect here, a generation only when it is switched. */
   prepare(change: SubjectChange): PreparedChange;
   /** Deletes subjects that are not among `wanted`, with their entries. Only when no endpoint names them any more. */
@@ -69,11 +80,16 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
 
   function numberOf(set: L7SetId): SetNumber {
     const number = allocation.sets.get(set);
-    if (number === undefined) throw new Error(`L7 set ${set} has no number: sets are numbered before subjects`);
+    if (number === undefined)
+      throw new Error(`L7 set ${set} has no number: sets are numbered before subjects`);
     return number as SetNumber;
   }
 
-  function plan(key: SubjectKey, policy: SubjectPolicy, idle: (identity: IdentityNumber) => boolean): SubjectChange | undefined {
+  function plan(
+    key: SubjectKey,
+    policy: SubjectPolicy,
+    idle: (identity: IdentityNumber) => boolean,
+  ): SubjectChange | undefined {
     const current = inForce.get(key);
     if (current?.policy === policy) return undefined;
     const entries = kernelEntries(policy.entries, numberOf);
@@ -95,7 +111,9 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
   function prepare(change: SubjectChange): PreparedChange {
     const { key, policy } = change;
     const before = inForce.get(key);
-    return change.kind === 'in-place' ? prepareInPlace(change) : prepareGeneration(key, policy, change.entries, before);
+    return change.kind === 'in-place'
+      ? prepareInPlace(change)
+      : prepareGeneration(key, policy, change.entries, before);
   }
 
   function prepareInPlace({ key, policy, current, write, remove, entries }: InPlaceChange): PreparedChange {
@@ -130,7 +148,9 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
       if (!committed) deleteEntries(generation, entries);
     };
     try {
-      policies.setBatch([...entries.values()].map((entry) => [policyKey(generation, entry), entry.verdict] as const));
+      policies.setBatch(
+        [...entries.values()].map((entry) => [policyKey(generation, entry), entry.verdict] as const),
+      );
     } catch (error) {
       abandon();
       throw error;
@@ -188,7 +208,11 @@ function readInForce(kernel: Kernel, allocation: Allocation): Map<SubjectKey, In
   const inForce = new Map<SubjectKey, InForce>();
   for (const [number, value] of subjects.entries()) {
     const key = allocation.subjects.keyOf(number) ?? adoptStray(number, allocation);
-    inForce.set(key, { ...value, entries: byGeneration.get(value.generation) ?? new Map(), policy: undefined });
+    inForce.set(key, {
+      ...value,
+      entries: byGeneration.get(value.generation) ?? new Map(),
+      policy: undefined,
+    });
     byGeneration.delete(value.generation);
   }
   for (const [generation, entries] of byGeneration) {

@@ -18,7 +18,10 @@ export function wideningsOf(sets: Iterable<L7Set>): readonly (readonly [from: L7
     const [first, ...others] = from.slots;
     if (first === undefined) return [];
     const wider = (bySlot.get(first) ?? []).filter(
-      (to) => to.id !== from.id && to.direction === from.direction && others.every((slot) => to.slots.includes(slot)),
+      (to) =>
+        to.id !== from.id &&
+        to.direction === from.direction &&
+        others.every((slot) => to.slots.includes(slot)),
     );
     return wider.map((to) => [from.id, to.id] as const);
   });

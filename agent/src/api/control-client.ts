@@ -17,7 +17,9 @@ export interface ControlClient {
 /** A client of the agent that serves `socketPath`. */
 export function controlClient(socketPath: string): ControlClient {
   function unreachable(error: unknown): ControlError {
-    return new ControlError(`no agent answers on ${socketPath} (${String(error)}): is it running, and is this its --instance?`);
+    return new ControlError(
+      `no agent answers on ${socketPath} (${String(error)}): is it running, and is this its --instance?`,
+    );
   }
 
   return {
@@ -33,7 +35,12 @@ export function controlClient(socketPath: string): ControlClient {
           response.on('end', () => {
             const answer: unknown = JSON.parse(text);
             if (response.statusCode === 200) resolve(answer);
-            else reject(new ControlError(errorText(answer) ?? `the agent answered with status ${response.statusCode}`));
+            else
+              reject(
+                new ControlError(
+                  errorText(answer) ?? `the agent answered with status ${response.statusCode}`,
+                ),
+              );
           });
         });
         request.on('error', (error) => reject(unreachable(error)));

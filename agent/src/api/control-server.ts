@@ -51,7 +51,12 @@ export async function serveControl(socketPath: string, handle: Handler): Promise
     let given: Answer;
     try {
       const body = await readBody(request);
-      given = await handle({ method: request.method ?? 'GET', path: url.pathname, query: url.searchParams, body });
+      given = await handle({
+        method: request.method ?? 'GET',
+        path: url.pathname,
+        query: url.searchParams,
+        body,
+      });
     } catch (error) {
       return fail(response, 400, error);
     }

@@ -4,7 +4,8 @@ import type { Flow, FlowPeer } from '../flows/flow.ts';
 export function showFlow(flow: Flow): string {
   const { source, destination, request } = flow;
   const ends = `${showPeer(source)} -> ${showPeer(destination)} ${flow.protocol}`;
-  const what = request === null ? '' : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}`;
+  const what =
+    request === null ? '' : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}`;
   const why = flow.reason === null ? '' : ` (${flow.reason})`;
   const rules = flow.rules.flatMap(({ places }) => places);
   const by = rules.length === 0 ? '' : ` by ${rules.join(', ')}`;

@@ -18,22 +18,27 @@ const agents = new Map<string, Agent>();
 
 for await (const line of createInterface({ input: process.stdin })) {
   const command: Command = JSON.parse(line);
-  void send(command).then((answer) => process.stdout.write(`${JSON.stringify({ id: command.id, ...answer })}\n`));
+  void send(command).then((answer) =>
+    process.stdout.write(`${JSON.stringify({ id: command.id, ...answer })}\n`),
+  );
 }
 process.exit(0);
 
 function send(command: Command): Promise<object> {
   return new Promise((resolve) => {
     const { address: host, port, method, path, timeoutMs } = command;
-    const request = httpRequest({ host, port, method, path, agent: agentOf(command.connection) }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (part) => {
-        body += part;
-      });
-      response.on('error', (error) => done({ error: codeOf(error) }));
-      response.on('end', () => done({ status: response.statusCode, body, localPort }));
-    });
+    const request = httpRequest(
+      { host, port, method, path, agent: agentOf(command.connection) },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (part) => {
+          body += part;
+        });
+        response.on('error', (error) => done({ error: codeOf(error) }));
+        response.on('end', () => done({ status: response.statusCode, body, localPort }));
+      },
+    );
     let localPort: number | undefined;
     request.on('socket', (socket) => {
       localPort = socket.localPort;
@@ -41,7 +46,10 @@ function send(command: Command): Promise<object> {
         localPort = socket.localPort;
       });
     });
-    const timer = setTimeout(() => request.destroy(Object.assign(new Error('no answer'), { code: 'TIMEOUT' })), timeoutMs);
+    const timer = setTimeout(
+      () => request.destroy(Object.assign(new Error('no answer'), { code: 'TIMEOUT' })),
+      timeoutMs,
+    );
     request.on('error', (error) => done({ error: codeOf(error) }));
     request.end();
     function done(answer: object): void {

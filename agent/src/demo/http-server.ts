@@ -10,7 +10,15 @@ for (const port of ports) {
     request.on('end', () => {
       const { method, url, headers, socket } = request;
       response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ client: socket.remoteAddress, clientPort: socket.remotePort, method, path: url, headers }));
+      response.end(
+        JSON.stringify({
+          client: socket.remoteAddress,
+          clientPort: socket.remotePort,
+          method,
+          path: url,
+          headers,
+        }),
+      );
     });
   });
   server.keepAliveTimeout = 0;

@@ -53,7 +53,20 @@ export async function createNetwork(prefix: string, pods: readonly Pod[]): Promi
 
 async function addPod(node: string, namespace: string, pod: Pod): Promise<void> {
   const inPod = ['-n', namespace];
-  await run('ip', ['-n', node, 'link', 'add', pod.interface, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace]);
+  await run('ip', [
+    '-n',
+    node,
+    'link',
+    'add',
+    pod.interface,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'eth0',
+    'netns',
+    namespace,
+  ]);
   await run('ip', [...inPod, 'address', 'add', `${pod.address}/32`, 'dev', 'eth0']);
   await run('ip', [...inPod, 'link', 'set', 'eth0', 'up']);
   await run('ip', ['-n', node, 'link', 'set', pod.interface, 'up']);

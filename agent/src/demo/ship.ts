@@ -66,11 +66,16 @@ export function launchShip(enter: readonly [string, ...string[]]): Ship {
 }
 
 /** Starts the demo's HTTP server and resolves when its ports are open. */
-export async function launchServer(enter: readonly [string, ...string[]], ports: readonly number[]): Promise<() => Promise<void>> {
+export async function launchServer(
+  enter: readonly [string, ...string[]],
+  ports: readonly number[],
+): Promise<() => Promise<void>> {
   const child = spawnNode(enter, 'http-server.ts', ports.map(String));
   await new Promise<void>((resolve, reject) => {
     child.stdout?.once('data', () => resolve());
-    child.once('exit', (code) => reject(new Error(`the server ended with status ${code} before its ports were open`)));
+    child.once('exit', (code) =>
+      reject(new Error(`the server ended with status ${code} before its ports were open`)),
+    );
   });
   return async () => {
     child.kill('SIGTERM');
@@ -78,7 +83,11 @@ export async function launchServer(enter: readonly [string, ...string[]], ports:
   };
 }
 
-function spawnNode([program, ...words]: readonly [string, ...string[]], script: string, rest: readonly string[]): ChildProcess {
+function spawnNode(
+  [program, ...words]: readonly [string, ...string[]],
+  script: string,
+  rest: readonly string[],
+): ChildProcess {
   return spawn(program, [...words, process.execPath, join(import.meta.dirname, script), ...rest], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -1,4 +1,4 @@
-import type { EngineDelta, EndpointState, Engine, Identity } from '@weir/l7-policy';
+import type { EndpointState, Engine, EngineDelta, Identity } from '@weir/l7-policy';
 import type { FlowPeer } from './flow.ts';
 
 /** Who is behind an address, as flows show it. */

@@ -12,7 +12,11 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
 };
 
 /** The flow that a datapath event tells of. `now` is the wall clock when it was read. */
-export function flowFromDatapath(event: DatapathEvent, directory: Directory, now: Date): Omit<Flow, 'sequence'> {
+export function flowFromDatapath(
+  event: DatapathEvent,
+  directory: Directory,
+  now: Date,
+): Omit<Flow, 'sequence'> {
   const { source, destination } = event;
   return {
     time: now.toISOString(),

@@ -25,9 +25,13 @@ export async function findInterface(
   const { netns, link: name } = attachment;
   const [inside] = parseLinks(await ip('-n', netns, '-j', 'link', 'show', 'dev', name));
   if (inside?.link_index === undefined) throw new Error(`${name} in network namespace ${netns} has no peer`);
-  const host = parseLinks(await ip('-j', 'link', 'show')).find(({ ifindex }) => ifindex === inside.link_index);
+  const host = parseLinks(await ip('-j', 'link', 'show')).find(
+    ({ ifindex }) => ifindex === inside.link_index,
+  );
   if (host?.link_index !== inside.ifindex) {
-    throw new Error(`the peer of ${name} in network namespace ${netns} is not in the agent's network namespace`);
+    throw new Error(
+      `the peer of ${name} in network namespace ${netns} is not in the agent's network namespace`,
+    );
   }
   return { ifindex: host.ifindex, name: host.ifname };
 }

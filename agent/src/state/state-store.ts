@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync, fsyncSync, closeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** One JSON document per name under a directory, replaced atomically. */

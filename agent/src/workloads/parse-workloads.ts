@@ -57,7 +57,10 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
   });
   const owners = new Map<string, string>();
   for (const { workload, node } of workloads) {
-    for (const claim of [`name ${workload.name}`, ...workload.addresses.map((address) => `address ${address}`)]) {
+    for (const claim of [
+      `name ${workload.name}`,
+      ...workload.addresses.map((address) => `address ${address}`),
+    ]) {
       const owner = owners.get(claim);
       if (owner !== undefined) refuse(node, `${claim} is already that of workload ${owner}`);
       owners.set(claim, workload.name);
@@ -68,30 +71,45 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
     : { kind: 'workloads', workloads: workloads.map(({ workload }) => workload) };
 
   function parseWorkload(node: Node): Workload | undefined {
-    if (!isMap(node)) return refuse(node, 'expected a workload: a mapping with `name`, `labels`, `addresses`');
+    if (!isMap(node))
+      return refuse(node, 'expected a workload: a mapping with `name`, `labels`, `addresses`');
     for (const pair of node.items) {
       const key = keyOf(pair);
-      if (!FIELDS.includes(key)) refuse(keyNode(pair), `unknown field \`${key}\`; known are ${FIELDS.join(', ')}`);
+      if (!FIELDS.includes(key))
+        refuse(keyNode(pair), `unknown field \`${key}\`; known are ${FIELDS.join(', ')}`);
     }
     const field = (name: string): Node | undefined => node.get(name, true) as Node | undefined;
     const before = problems.length;
 
     const name = text_(field('name'), node, 'name');
-    if (name !== undefined && !NAME.test(name)) refuse(field('name'), `\`${name}\` is no workload name: lower-case letters, digits, - . _, at most 63`);
-    const namespace = field('namespace') === undefined ? 'default' : text_(field('namespace'), node, 'namespace');
+    if (name !== undefined && !NAME.test(name))
+      refuse(field('name'), `\`${name}\` is no workload name: lower-case letters, digits, - . _, at most 63`);
+    const namespace =
+      field('namespace') === undefined ? 'default' : text_(field('namespace'), node, 'namespace');
     const labels = stringMap(field('labels'), 'labels');
-    if (Object.keys(labels).length === 0) refuse(field('labels') ?? node, 'a workload needs at least one label: policies know it by nothing else');
+    if (Object.keys(labels).length === 0)
+      refuse(
+        field('labels') ?? node,
+        'a workload needs at least one label: policies know it by nothing else',
+      );
     const attachment = parseAttachment(node, field);
     const addresses = parseAddresses(field('addresses') ?? node);
     const namedPorts = parseNamedPorts(field('namedPorts'));
-    if (problems.length > before || name === undefined || namespace === undefined || attachment === undefined) return undefined;
+    if (problems.length > before || name === undefined || namespace === undefined || attachment === undefined)
+      return undefined;
     return Object.freeze({ name, namespace, labels, attachment, addresses, namedPorts });
   }
 
-  function parseAttachment(node: Node, field: (name: string) => Node | undefined): Workload['attachment'] | undefined {
+  function parseAttachment(
+    node: Node,
+    field: (name: string) => Node | undefined,
+  ): Workload['attachment'] | undefined {
     const [byName, byNetns] = [field('interface'), field('netns')];
     if ((byName === undefined) === (byNetns === undefined)) {
-      return refuse(byNetns ?? node, 'exactly one of `interface` (the host side of the veth pair) and `netns` is needed');
+      return refuse(
+        byNetns ?? node,
+        'exactly one of `interface` (the host side of the veth pair) and `netns` is needed',
+      );
     }
     if (byName !== undefined) {
       const name = text_(byName, node, 'interface');
@@ -129,7 +147,11 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
     const ports: Record<string, NamedPort> = {};
     for (const [name, value] of Object.entries(node === undefined ? {} : stringMap(node, 'namedPorts'))) {
       const [, port, protocol] = /^(\d{1,5})\/(TCP|UDP|SCTP)$/.exec(value) ?? [];
-      if ((protocol !== 'TCP' && protocol !== 'UDP' && protocol !== 'SCTP') || Number(port) < 1 || Number(port) > 65535) {
+      if (
+        (protocol !== 'TCP' && protocol !== 'UDP' && protocol !== 'SCTP') ||
+        Number(port) < 1 ||
+        Number(port) > 65535
+      ) {
         refuse(node, `named port \`${name}: ${value}\` is not of the form PORT/TCP, PORT/UDP or PORT/SCTP`);
         continue;
       }

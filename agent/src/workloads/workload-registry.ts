@@ -49,7 +49,8 @@ export function createWorkloadRegistry(
     replaceFile(workloads) {
       const next = new Map(workloads.map((workload) => [workload.name, workload]));
       for (const name of next.keys()) {
-        if (fromApi.has(name)) throw new Error(`workload ${name} was already added with \`weir endpoint add\``);
+        if (fromApi.has(name))
+          throw new Error(`workload ${name} was already added with \`weir endpoint add\``);
       }
       checkAddresses([...next.values(), ...fromApi.values()]);
       const set = workloads.filter((workload) => !sameWorkload(workload, fromFile.get(workload.name)));
@@ -58,14 +59,16 @@ export function createWorkloadRegistry(
       return { set, removed };
     },
     add(workload) {
-      if (fromFile.has(workload.name)) throw new Error(`workload ${workload.name} stands in the workloads file: change it there`);
+      if (fromFile.has(workload.name))
+        throw new Error(`workload ${workload.name} stands in the workloads file: change it there`);
       const next = new Map(fromApi).set(workload.name, workload);
       checkAddresses([...fromFile.values(), ...next.values()]);
       saveApi(next);
       return { set: [workload], removed: [] };
     },
     remove(name) {
-      if (fromFile.has(name)) throw new Error(`workload ${name} stands in the workloads file: remove it there`);
+      if (fromFile.has(name))
+        throw new Error(`workload ${name} stands in the workloads file: remove it there`);
       if (!fromApi.has(name)) throw new Error(`there is no workload ${name}`);
       const next = new Map(fromApi);
       next.delete(name);
