@@ -101,13 +101,25 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
       const base = { id: wanted.id, port: wanted.port, fingerprint, serving: had?.serving ?? false };
       if (compiled.kind === 'refused') {
         const { message: problem } = compiled.problem;
-        entries.set(wanted.id, { ...base, resources: had?.resources ?? [], problem, current: had?.current ?? false });
+        entries.set(wanted.id, {
+          ...base,
+          resources: had?.resources ?? [],
+          problem,
+          current: had?.current ?? false,
+        });
         continue;
       }
       const before = new Map(had?.resources.map((resource) => [resourceName(resource), resource]));
-      const fresh = compiled.resources.filter((resource) => !sameBytes(before.get(resourceName(resource)), resource));
+      const fresh = compiled.resources.filter(
+        (resource) => !sameBytes(before.get(resourceName(resource)), resource),
+      );
       changed.push(...fresh);
-      entries.set(wanted.id, { ...base, resources: compiled.resources, problem: null, current: had !== undefined && had.current && fresh.length === 0 });
+      entries.set(wanted.id, {
+        ...base,
+        resources: compiled.resources,
+        problem: null,
+        current: had !== undefined && had.current && fresh.length === 0,
+      });
       if (fresh.length > 0) watched.push(wanted.id);
     }
     if (changed.length > 0) publisher.publish(changed, []);
@@ -175,7 +187,8 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
       if (entry.problem !== null) return { kind: 'refused', problem: entry.problem, serving: entry.serving };
       return { kind: entry.current ? 'ready' : 'waiting' };
     },
-    unsettled: () => [...entries.values()].flatMap(({ id, current, problem }) => (current || problem !== null ? [] : [id])),
+    unsettled: () =>
+      [...entries.values()].flatMap(({ id, current, problem }) => (current || problem !== null ? [] : [id])),
     close: () => closed.abort(),
   };
 }
