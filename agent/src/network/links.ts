@@ -1,13 +1,11 @@
 import type { Workload } from '../workloads/workload.ts';
+import type { RunIp } from './run-ip.ts';
 
 interface Link {
   readonly ifindex: number;
   readonly ifname: string;
   readonly link_index?: number;
 }
-
-/** Runs `ip` and gives its standard output. */
-type RunIp = (...words: readonly string[]) => Promise<string>;
 
 /**
  * The host-side interface of a workload. The kernel numbers interfaces anew when they are made again,

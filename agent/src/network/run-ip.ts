@@ -5,6 +5,9 @@ export class IpError extends Error {
   override readonly name = 'IpError';
 }
 
+/** Runs `ip` with these words and gives its standard output. */
+export type RunIp = (...words: readonly string[]) => Promise<string>;
+
 /** Runs iproute2's `ip` in the current network namespace; resolves with its standard output. */
 export function runIp(...words: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -118,7 +118,7 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
         ...base,
         resources: compiled.resources,
         problem: null,
-        current: had !== undefined && had.current && fresh.length === 0,
+        current: fresh.length === 0 && (had?.current ?? false),
       });
       if (fresh.length > 0) watched.push(wanted.id);
     }

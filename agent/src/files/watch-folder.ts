@@ -3,39 +3,42 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What became of one policy file since the last look. Paths are as the user wrote the folder. */
-export type PolicyFileChange =
+/** What became of one file since the last look. Paths begin as the folder was given. */
+export type FileChange =
   | { readonly kind: 'changed'; readonly path: string; readonly text: string }
   | { readonly kind: 'removed'; readonly path: string }
   | { readonly kind: 'unreadable'; readonly path: string; readonly reason: string };
 
-export interface PolicyFolder {
+export interface FolderWatch {
   /** Looks once, now, and reports what changed since the last look. */
   scan(): Promise<void>;
   close(): void;
 }
 
-/** A file larger than this is refused: nobody writes such a policy by hand, and parsing it stalls the agent. */
+/** A file larger than this is refused: nobody writes such a file by hand, and parsing it stalls the agent. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 /**
  * A file counts once it has stayed the same for this long: a writer that truncates and then writes
- * must not be read in between, where a policy would be missing. Writers that rename never show a part.
+ * must not be read in between, where half of it would be missing. Writers that rename never show a part.
  */
 const SETTLE_MS = 10;
-const POLICY_FILE = /\.(ya?ml|json)$/;
+/** A file counts as removed once it has been gone for this long: editors move a file away before they write anew. */
+const GONE_MS = 100;
 
 /**
- * Watches the `*.yaml`, `*.yml` and `*.json` files that stand directly in `folder`. Each directory
- * event causes one look at the whole folder, and looks never overlap, so that renames, editors that
- * replace files and events that the kernel merged all end in the same state. `report` is awaited;
- * changes found in one look come in one call, sorted by path.
+ * Watches the files that stand directly in `folder` and whose names `accepts`. Each directory event
+ * causes one look at the whole folder, and looks never overlap, so that renames, editors that replace
+ * files and events that the kernel merged all end in the same state. `report` is awaited; changes found
+ * in one look come in one call, sorted by path.
  */
-export function watchPolicyFolder(
+export function watchFolder(
   folder: string,
-  report: (changes: readonly PolicyFileChange[]) => Promise<void>,
+  accepts: (name: string) => boolean,
+  report: (changes: readonly FileChange[]) => Promise<void>,
   onError: (error: unknown) => void,
-): PolicyFolder {
+): FolderWatch {
   const seen = new Map<string, string>();
+  const goneSince = new Map<string, number>();
   let running: Promise<void> | undefined;
   let again = false;
   let closed = false;
@@ -58,13 +61,13 @@ export function watchPolicyFolder(
   }
 
   async function look(): Promise<void> {
-    const changes: PolicyFileChange[] = [];
+    const changes: FileChange[] = [];
     const present = new Set<string>();
     let settled = true;
     for (const name of (await readdir(folder)).sort()) {
-      if (!POLICY_FILE.test(name) || name.startsWith('.')) continue;
+      if (!accepts(name)) continue;
       const path = join(folder, name);
-      const found = await readPolicyFile(path);
+      const found = await readFolderFile(path);
       if (found.kind === 'gone') continue;
       present.add(path);
       const content = found.kind === 'text' ? `text:${found.text}` : `unreadable:${found.reason}`;
@@ -80,8 +83,16 @@ export function watchPolicyFolder(
           : { kind: 'unreadable', path, reason: found.reason },
       );
     }
+    for (const path of present) goneSince.delete(path);
     for (const path of [...seen.keys()].sort()) {
       if (present.has(path)) continue;
+      const since = goneSince.get(path) ?? Date.now();
+      goneSince.set(path, since);
+      if (Date.now() - since < GONE_MS) {
+        settled = false;
+        continue;
+      }
+      goneSince.delete(path);
       seen.delete(path);
       changes.push({ kind: 'removed', path });
     }
@@ -106,7 +117,7 @@ type FileContent =
   | { readonly kind: 'unreadable'; readonly reason: string; readonly modifiedMs: number }
   | { readonly kind: 'gone' };
 
-async function readPolicyFile(path: string): Promise<FileContent> {
+async function readFolderFile(path: string): Promise<FileContent> {
   try {
     const facts = await stat(path);
     if (!facts.isFile()) return { kind: 'gone' };

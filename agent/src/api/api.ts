@@ -1,0 +1,115 @@
+import type { Datapath } from '@weir/bpf';
+import type { AccessLogReceiver, EnvoyProcess } from '@weir/envoy-config';
+import type { Engine, Problem } from '@weir/l7-policy';
+import type { Redirector } from '@weir/redirect';
+import type { Controller } from '../controller.ts';
+import { parseFlowQuery } from '../explain/flow-query.ts';
+import type { FlowLog } from '../flows/flow-log.ts';
+import type { Interfaces } from '../network/interfaces.ts';
+import type { AgentOptions } from '../options.ts';
+import type { PolicySource } from '../policies/policy-source.ts';
+import type { ProxyClasses } from '../proxy/proxy-classes.ts';
+import type { Workload } from '../workloads/workload.ts';
+import type { WorkloadRegistry } from '../workloads/workload-registry.ts';
+import type { Status } from './api-types.ts';
+import type { Answer, ApiRequest, Handler } from './control-server.ts';
+import { classStatus, showHeld, workloadStatus } from './status.ts';
+
+/** What the API shows and steers. */
+export interface ApiParts {
+  readonly options: AgentOptions;
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly engine: Engine;
+  readonly controller: Controller;
+  readonly datapath: Datapath;
+  readonly redirector: Redirector;
+  readonly proxy: ProxyClasses;
+  /** Null when Envoy runs by itself. */
+  readonly envoy: EnvoyProcess | null;
+  readonly proxyConnected: () => boolean;
+  readonly accessLog: AccessLogReceiver;
+  readonly flows: FlowLog;
+  readonly policies: PolicySource;
+  readonly interfaces: Interfaces;
+  readonly registry: WorkloadRegistry;
+  readonly workloadProblems: () => readonly Problem[];
+  readonly addWorkload: (value: unknown) => Promise<Workload>;
+  readonly removeWorkload: (name: string) => Promise<void>;
+  /** Resolves when everything in the policy folder is in force, or with what is not. */
+  readonly sync: () => Promise<readonly string[]>;
+}
+
+/** Answers the requests of `weir status`, `weir monitor`, `weir endpoint`, `weir policy explain` and `weir sync`. */
+export function createApi(parts: ApiParts): Handler {
+  return async (request) => {
+    switch (`${request.method} ${request.path}`) {
+      case 'GET /v1/status':
+        return json(statusOf(parts));
+      case 'GET /v1/flows':
+        return flows(parts, request);
+      case 'POST /v1/explain':
+        return json(parts.engine.explain(parseFlowQuery(request.body)));
+      case 'POST /v1/sync':
+        return json({ missing: await parts.sync() });
+      case 'PUT /v1/endpoints':
+        return json(await parts.addWorkload(request.body));
+      case 'DELETE /v1/endpoints': {
+        await parts.removeWorkload(request.query.get('name') ?? '');
+        return json({});
+      }
+      default:
+        return { kind: 'json', status: 404, body: { error: `there is no ${request.method} ${request.path}` } };
+    }
+  };
+}
+
+function flows({ flows: log }: ApiParts, { query }: ApiRequest): Answer {
+  const last = Number(query.get('last') ?? '0');
+  if (!Number.isInteger(last) || last < 0) throw new Error('`last` must be a whole number from 0');
+  return {
+    kind: 'flows',
+    recent: last === 0 ? [] : log.last(last),
+    follow: query.get('follow') === 'true' ? log.follow : null,
+  };
+}
+
+function statusOf(parts: ApiParts): Status {
+  const { options, engine, controller, datapath, proxy, envoy, policies, registry, interfaces } = parts;
+  const { report, failure, turns, missingInterfaces } = controller.status;
+  const problems = [...policies.problems(), ...engine.problems(), ...parts.workloadProblems()];
+  const classes = classStatus(engine, proxy, parts.redirector);
+  const connected = parts.proxyConnected();
+  return {
+    instance: options.instance.name,
+    version: parts.version,
+    pid: process.pid,
+    startedAt: parts.startedAt.toISOString(),
+    healthy:
+      failure === null &&
+      connected &&
+      report.held.length + report.unattached.length + missingInterfaces.length === 0 &&
+      problems.every(({ severity }) => severity !== 'error') &&
+      classes.every(({ state }) => state === 'ready'),
+    envoy: {
+      state: envoy?.state.kind ?? 'external',
+      pid: envoy !== null && 'pid' in envoy.state ? envoy.state.pid : null,
+      connected,
+    },
+    datapath: {
+      adopted: datapath.adopted,
+      counters: Object.fromEntries(Object.entries(datapath.counters()).map(([name, count]) => [name, Number(count)])),
+      turns,
+      failure,
+      held: report.held.map(showHeld),
+    },
+    workloads: workloadStatus(registry.all(), engine, interfaces.indexOf, controller.status),
+    policies: { directory: options.policyDirectory, files: policies.files, problems },
+    classes,
+    flows: { total: parts.flows.total, accessLogUndecoded: parts.accessLog.undecoded },
+  };
+}
+
+function json(body: unknown): Answer {
+  return { kind: 'json', status: 200, body };
+}

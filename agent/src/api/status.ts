@@ -1,0 +1,74 @@
+import type { Engine, L7Class, SourceRef } from '@weir/l7-policy';
+import type { HeldSubject, Redirector } from '@weir/redirect';
+import type { ControllerStatus } from '../controller.ts';
+import type { ProxyClasses } from '../proxy/proxy-classes.ts';
+import type { WorkloadOrigin } from '../workloads/workload-registry.ts';
+import type { Workload } from '../workloads/workload.ts';
+import type { ClassStatus, WorkloadStatus } from './api-types.ts';
+
+/** How each workload stands: who it is, and whether it is protected. */
+export function workloadStatus(
+  workloads: readonly { readonly workload: Workload; readonly origin: WorkloadOrigin }[],
+  engine: Pick<Engine, 'state'>,
+  indexOf: (workload: string) => number | undefined,
+  { report }: ControllerStatus,
+): readonly WorkloadStatus[] {
+  const { endpoints, subjects } = engine.state();
+  const unattached = new Set(report.unattached.map(({ endpoint }) => endpoint));
+  return workloads.map(({ workload: { name, namespace, addresses }, origin }) => {
+    const endpoint = endpoints.get(name);
+    const policy = endpoint === undefined ? undefined : subjects.get(endpoint.subject);
+    const ifindex = indexOf(name) ?? null;
+    return {
+      name,
+      namespace,
+      origin,
+      addresses,
+      ifindex,
+      identity: endpoint?.identity ?? null,
+      protected: endpoint !== undefined && ifindex !== null && !unattached.has(name),
+      enforced: policy?.enforced ?? { ingress: false, egress: false },
+    };
+  });
+}
+
+/** How each class stands at the proxy. */
+export function classStatus(
+  engine: Pick<Engine, 'state'>,
+  proxy: ProxyClasses,
+  redirector: Redirector,
+): readonly ClassStatus[] {
+  const { classes, sets, slots } = engine.state();
+  const placesOf = ({ egress, ingress }: L7Class): readonly string[] =>
+    [egress, ingress]
+      .flatMap((set) => (set === null ? [] : (sets.get(set)?.slots ?? [])))
+      .flatMap((id) => {
+        const slot = slots.get(id);
+        return slot === undefined ? [] : [showPlace(slot.source)];
+      });
+  return [...classes.values()].map((item) => {
+    const places = placesOf(item);
+    if (item.kind !== 'http') {
+      const problem = `no proxy serves ${item.kind} rules yet: these connections are refused (l7-unavailable)`;
+      return { id: item.id, port: 0, state: 'not-served', places, problem };
+    }
+    const progress = proxy.progress(item.id);
+    const problem = progress?.kind === 'refused' ? progress.problem : null;
+    return { id: item.id, port: redirector.portOf(item.id), state: progress?.kind ?? 'waiting', places, problem };
+  });
+}
+
+/** `file:line`. */
+export function showPlace({ file, line }: SourceRef): string {
+  return `${file}:${line}`;
+}
+
+/** Why a subject keeps its last version, as a sentence. */
+export function showHeld(held: HeldSubject): string {
+  switch (held.kind) {
+    case 'waits-for-proxy':
+      return `subject ${held.subject} keeps its last version: the proxy is not ready for ${held.classes.join(', ')}`;
+    case 'refused-by-kernel':
+      return `subject ${held.subject} keeps its last version: the kernel refused the new one (${String(held.error)})`;
+  }
+}
