@@ -1,40 +1,45 @@
-import { existsSync, mkdirSync } from 'node:fs';
-import { openDatapath, probeFeatures, watchProcess } from '@weir/bpf';
+import { mkdirSync } from 'node:fs';
+import { openDatapath, watchProcess } from '@weir/bpf';
 import {
   compileClass,
   compileShared,
   createAccessLogReceiver,
   createEnvoyProcess,
   defaultLimits,
-  envoyBootstrap,
   listenersReady,
   type ProxySettings,
   proxyPort,
   socketMark,
 } from '@weir/envoy-config';
-import { createEngine, identity, type Problem, type RuleId, reservedIdentities } from '@weir/l7-policy';
+import { createEngine, reservedIdentities, ruleId } from '@weir/l7-policy';
 import { installRouting, openRedirector } from '@weir/redirect';
+import { createXdsServer } from '@weir/xds-server';
 import type { Logger } from 'pino';
 import { createApi } from './api/api.ts';
-import { type ControlServer, serveControl } from './api/control-server.ts';
+import { refuseSecondAgent, serveControl } from './api/control-server.ts';
+import { showPlace } from './api/status.ts';
 import { createController } from './controller.ts';
 import { createDirectory } from './flows/directory.ts';
 import { createFlowLog } from './flows/flow-log.ts';
 import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
-import { type AgentOptions, socketPaths } from './options.ts';
+import { type AgentOptions, bootstrapOf, socketPaths } from './options.ts';
 import { createPolicySource } from './policies/policy-source.ts';
 import { createProxyClasses } from './proxy/proxy-classes.ts';
-import { createXdsPublisher } from './proxy/xds-publisher.ts';
+import { createXdsPublisher, xdsResource } from './proxy/xds-publisher.ts';
 import { createIdentityAllocator } from './state/identity-allocator.ts';
+import { createLastGood } from './state/last-good.ts';
 import { createStateStore } from './state/state-store.ts';
 import { allocationStore, processStore, workloadStore } from './state/stored.ts';
-import { endpointFact } from './workloads/endpoint-fact.ts';
+import { createSync } from './sync.ts';
+import { version } from './version.ts';
 import { parseWorkloadBody } from './workloads/parse-workload-body.ts';
 import { createWorkloadRegistry } from './workloads/workload-registry.ts';
+import { createWorkloads } from './workloads/workloads.ts';
 import { createWorkloadsFile } from './workloads/workloads-file.ts';
 
 /** A running agent. */
@@ -44,4 +49,180 @@ export interface Agent {
    * agent of the instance takes over.
    */
   stop(): Promise<void>;
+}
+
+const CLUSTER_NAME = 'default';
+const FLOWS_KEPT = 10_000;
+const ENVOY_START_MS = 15_000;
+
+/**
+ * Starts an agent in the current network namespace. Whatever an earlier agent of the instance left is
+ * taken over, and nothing of it is changed before all facts are read. Throws when a part cannot start;
+ * what was in force then stays in force.
+ */
+export async function startAgent(options: AgentOptions, log: Logger): Promise<Agent> {
+  const { instance } = options;
+  const startedAt = new Date();
+  const sockets = socketPaths(options.runDirectory);
+  await refuseSecondAgent(sockets.control);
+  checkPortRange(options.proxyPorts);
+  mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
+  const store = createStateStore(options.stateDirectory);
+  const after = (delayMs: number, callback: () => void): void => void setTimeout(callback, delayMs).unref();
+
+  // The kernel: what stands there is read, not changed.
+  const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
+  await installRouting(instance, runIp);
+  const redirector = openRedirector(datapath, allocationStore(store), options.proxyPorts);
+
+  // Policy: facts come from the workloads and the policy folder.
+  const engine = createEngine({
+    enforcement: 'default',
+    clusterName: CLUSTER_NAME,
+    nodeSelectorLabels: false,
+    allowLocalhost: 'always',
+    identityLabels: null,
+    allocator: createIdentityAllocator(store),
+  });
+  const flows = createFlowLog(FLOWS_KEPT);
+  const directory = createDirectory(engine, reservedIdentities.world);
+
+  // The proxy: its server answers nobody before the first turn has said what there is.
+  const settings: ProxySettings = {
+    proxyMark: socketMark(instance.marks.proxy),
+    accessLogSocketPath: sockets.accessLog,
+    limits: defaultLimits,
+  };
+  const xds = createXdsServer({ hold: true });
+  const accessLog = await createAccessLogReceiver({
+    socketPath: sockets.accessLog,
+    onRecords: (records) => {
+      for (const record of records) flows.add(flowFromAccessLog(record, directory, placesOf));
+    },
+    onProblem: (message) => log.warn({ message }, 'access log'),
+  });
+  const envoy =
+    options.envoyBinary === null
+      ? null
+      : createEnvoyProcess({
+          binaryPath: options.envoyBinary,
+          bootstrap: bootstrapOf(options),
+          bootstrapPath: `${options.runDirectory}/envoy.json`,
+          logPath: `${options.runDirectory}/envoy.log`,
+          adminSocketPath: sockets.admin,
+          concurrency: options.envoyConcurrency,
+          logLevel: 'warning',
+          netnsPath: null,
+          store: processStore(store),
+          watchProcess,
+          onEvent: (event) => log.info(event, 'envoy'),
+        });
+  const proxy = createProxyClasses({
+    publisher: createXdsPublisher(xds),
+    compile: (wanted) => compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),
+    listening: (ports) =>
+      listenersReady({ ports: ports.map(proxyPort), pid: envoyPid(), deadlineMs: ENVOY_START_MS }),
+    onProgress: () => void controller.turn(),
+    after,
+  });
+
+  // Everything meets here.
+  const interfaces = createInterfaces(runIp);
+  const controller = createController({
+    engine,
+    redirector,
+    proxy,
+    interfaceOf: interfaces.indexOf,
+    onDelta: directory.update,
+    after,
+    log,
+  });
+  xds.subscribe((event) => {
+    if (event.kind === 'client-disconnected') proxy.lost();
+    if (event.kind === 'quarantined') log.error(event.refusal, 'envoy refused a resource');
+  });
+
+  function placesOf(rule: string): readonly string[] {
+    return engine.sourcesOf(ruleId(rule)).map(showPlace);
+  }
+  function envoyPid(): number {
+    return envoy !== null && 'pid' in envoy.state ? envoy.state.pid : process.pid;
+  }
+
+  // Facts, all of them before the first turn.
+  const onError = (error: unknown): void => log.error({ err: error }, 'watching files');
+  const lastGood = createLastGood(store);
+  const added = workloadStore(store, parseWorkloadBody);
+  const registry = createWorkloadRegistry(added.load(), added.save);
+  const workloads = createWorkloads({
+    registry,
+    interfaces,
+    clusterName: CLUSTER_NAME,
+    change: controller.change,
+  });
+  const workloadsFile =
+    options.workloadsFile === null
+      ? null
+      : createWorkloadsFile(options.workloadsFile, lastGood, workloads.replaceFile, onError);
+  const policies = createPolicySource({
+    directory: options.policyDirectory,
+    lastGood,
+    change: controller.change,
+    onProblem: (problem) => log[problem.severity === 'error' ? 'error' : 'warn'](problem, 'policy'),
+    onError,
+  });
+  await workloads.start();
+  await workloadsFile?.scan();
+  await policies.scan();
+
+  // Effects.
+  xds.update({ set: compileShared(settings).map(xdsResource) });
+  await xds.listen({ kind: 'unix', path: sockets.xds, mode: 0o600 });
+  await envoy?.start();
+  await controller.start();
+  xds.ready();
+  const events = datapath.readEvents((batch) => {
+    for (const event of batch) flows.add(flowFromDatapath(event, directory, new Date()));
+  });
+  const housekeeping = startHousekeeping({ controller, interfaces, registry, redirector, proxy, log });
+  const sync = createSync({ scans: [async () => workloadsFile?.scan(), policies.scan], controller, proxy });
+  const control = await serveControl(
+    sockets.control,
+    createApi({
+      options,
+      version,
+      startedAt,
+      engine,
+      controller,
+      datapath,
+      redirector,
+      proxy,
+      envoy,
+      proxyConnected: () => xds.clients().length > 0,
+      accessLog,
+      flows,
+      policies,
+      interfaces,
+      registry,
+      workloads,
+      workloadProblems: () => workloadsFile?.problems() ?? [],
+      sync,
+    }),
+  );
+  log.info({ instance: instance.name, pid: process.pid, control: sockets.control }, 'agent is ready');
+
+  return {
+    async stop() {
+      housekeeping.close();
+      policies.close();
+      workloadsFile?.close();
+      await control.close();
+      proxy.close();
+      await events.close();
+      envoy?.detach();
+      await accessLog.close();
+      await xds.close();
+      datapath.close();
+    },
+  };
 }

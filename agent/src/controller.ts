@@ -27,6 +27,8 @@ export interface ControllerParts {
 
 /** Brings proxy and kernel to what the engine says, one turn at a time. */
 export interface Controller {
+  /** Takes the first turn. Facts that come before wait for it: half the facts would open what the others close. */
+  start(): Promise<void>;
   /** Applies facts; resolves with their problems when a turn that carries them has ended. */
   change(changes: readonly EngineChange[]): Promise<readonly Problem[]>;
   /** Asks for a turn, because something besides the facts has changed. Resolves when it has ended. */
@@ -62,8 +64,10 @@ export function createController(parts: ControllerParts): Controller {
   };
   let last: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
+  let started = false;
 
   function turn(): Promise<void> {
+    if (!started) return last;
     waiting ??= last.then(() => {
       waiting = undefined;
       takeTurn();
@@ -111,6 +115,10 @@ export function createController(parts: ControllerParts): Controller {
   return {
     get status() {
       return status;
+    },
+    start() {
+      started = true;
+      return turn();
     },
     turn,
     async change(changes) {

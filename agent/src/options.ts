@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
 
 /** How an agent was asked to run. Paths are absolute. */
@@ -72,6 +73,23 @@ export function socketPaths(directory: string): {
     accessLog: join(directory, 'access-log.sock'),
     admin: join(directory, 'envoy-admin.sock'),
   };
+}
+
+/** The bootstrap of the instance's Envoy, whoever starts it. */
+export function bootstrapOf({
+  instance,
+  runDirectory: directory,
+}: Pick<AgentOptions, 'instance' | 'runDirectory'>): string {
+  const sockets = socketPaths(directory);
+  return envoyBootstrap({
+    nodeId: `weir-${instance.name}`,
+    nodeCluster: 'weir',
+    adminSocketPath: sockets.admin,
+    xdsSocketPath: sockets.xds,
+    accessLogSocketPath: sockets.accessLog,
+    maxHeapBytes: null,
+    maxConnections: 1_000_000,
+  });
 }
 
 function concurrency(word: string | undefined): number {

@@ -9,8 +9,9 @@ import type { Interfaces } from '../network/interfaces.ts';
 import type { AgentOptions } from '../options.ts';
 import type { PolicySource } from '../policies/policy-source.ts';
 import type { ProxyClasses } from '../proxy/proxy-classes.ts';
-import type { Workload } from '../workloads/workload.ts';
+import type { WorkloadProblem } from '../workloads/parse-workloads.ts';
 import type { WorkloadRegistry } from '../workloads/workload-registry.ts';
+import type { Workloads } from '../workloads/workloads.ts';
 import type { Status } from './api-types.ts';
 import type { Answer, ApiRequest, Handler } from './control-server.ts';
 import { classStatus, showHeld, workloadStatus } from './status.ts';
@@ -33,9 +34,8 @@ export interface ApiParts {
   readonly policies: PolicySource;
   readonly interfaces: Interfaces;
   readonly registry: WorkloadRegistry;
-  readonly workloadProblems: () => readonly Problem[];
-  readonly addWorkload: (value: unknown) => Promise<Workload>;
-  readonly removeWorkload: (name: string) => Promise<void>;
+  readonly workloadProblems: () => readonly WorkloadProblem[];
+  readonly workloads: Workloads;
   /** Resolves when everything in the policy folder is in force, or with what is not. */
   readonly sync: () => Promise<readonly string[]>;
 }
@@ -53,13 +53,17 @@ export function createApi(parts: ApiParts): Handler {
       case 'POST /v1/sync':
         return json({ missing: await parts.sync() });
       case 'PUT /v1/endpoints':
-        return json(await parts.addWorkload(request.body));
+        return json(await parts.workloads.add(request.body));
       case 'DELETE /v1/endpoints': {
-        await parts.removeWorkload(request.query.get('name') ?? '');
+        await parts.workloads.remove(request.query.get('name') ?? '');
         return json({});
       }
       default:
-        return { kind: 'json', status: 404, body: { error: `there is no ${request.method} ${request.path}` } };
+        return {
+          kind: 'json',
+          status: 404,
+          body: { error: `there is no ${request.method} ${request.path}` },
+        };
     }
   };
 }
@@ -77,7 +81,7 @@ function flows({ flows: log }: ApiParts, { query }: ApiRequest): Answer {
 function statusOf(parts: ApiParts): Status {
   const { options, engine, controller, datapath, proxy, envoy, policies, registry, interfaces } = parts;
   const { report, failure, turns, missingInterfaces } = controller.status;
-  const problems = [...policies.problems(), ...engine.problems(), ...parts.workloadProblems()];
+  const problems = [...policies.problems(), ...engine.problems(), ...parts.workloadProblems().map(asProblem)];
   const classes = classStatus(engine, proxy, parts.redirector);
   const connected = parts.proxyConnected();
   return {
@@ -98,7 +102,9 @@ function statusOf(parts: ApiParts): Status {
     },
     datapath: {
       adopted: datapath.adopted,
-      counters: Object.fromEntries(Object.entries(datapath.counters()).map(([name, count]) => [name, Number(count)])),
+      counters: Object.fromEntries(
+        Object.entries(datapath.counters()).map(([name, count]) => [name, Number(count)]),
+      ),
       turns,
       failure,
       held: report.held.map(showHeld),
@@ -112,4 +118,8 @@ function statusOf(parts: ApiParts): Status {
 
 function json(body: unknown): Answer {
   return { kind: 'json', status: 200, body };
+}
+
+function asProblem(problem: WorkloadProblem): Problem {
+  return { severity: 'error', hint: null, ...problem };
 }

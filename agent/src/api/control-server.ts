@@ -38,9 +38,7 @@ const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
  * serves there; a socket that nobody serves is taken over.
  */
 export async function serveControl(socketPath: string, handle: Handler): Promise<ControlServer> {
-  if (await someoneListens(socketPath)) {
-    throw new Error(`another agent of this instance is running: it answers on ${socketPath}`);
-  }
+  await refuseSecondAgent(socketPath);
   rmSync(socketPath, { force: true });
   const server = createServer((request, response) => {
     void answer(request, response).catch((error) => fail(response, 500, error));
@@ -76,6 +74,13 @@ export async function serveControl(socketPath: string, handle: Handler): Promise
       await closed;
     },
   };
+}
+
+/** Throws when an agent serves this socket. */
+export async function refuseSecondAgent(socketPath: string): Promise<void> {
+  if (await someoneListens(socketPath)) {
+    throw new Error(`another agent of this instance is running: it answers on ${socketPath}`);
+  }
 }
 
 function sendFlows(response: ServerResponse, answer: Extract<Answer, { kind: 'flows' }>): void {

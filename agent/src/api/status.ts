@@ -2,8 +2,8 @@ import type { Engine, L7Class, SourceRef } from '@weir/l7-policy';
 import type { HeldSubject, Redirector } from '@weir/redirect';
 import type { ControllerStatus } from '../controller.ts';
 import type { ProxyClasses } from '../proxy/proxy-classes.ts';
-import type { WorkloadOrigin } from '../workloads/workload-registry.ts';
 import type { Workload } from '../workloads/workload.ts';
+import type { WorkloadOrigin } from '../workloads/workload-registry.ts';
 import type { ClassStatus, WorkloadStatus } from './api-types.ts';
 
 /** How each workload stands: who it is, and whether it is protected. */
@@ -54,7 +54,13 @@ export function classStatus(
     }
     const progress = proxy.progress(item.id);
     const problem = progress?.kind === 'refused' ? progress.problem : null;
-    return { id: item.id, port: redirector.portOf(item.id), state: progress?.kind ?? 'waiting', places, problem };
+    return {
+      id: item.id,
+      port: redirector.portOf(item.id),
+      state: progress?.kind ?? 'waiting',
+      places,
+      problem,
+    };
   });
 }
 

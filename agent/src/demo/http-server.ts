@@ -1,9 +1,11 @@
 // A workload of the demo: an HTTP server on the ports given. Each answer tells what arrived and from
 // where, so that the client can check that its address was kept. Prints a line when all ports are open.
+// Arguments: `stay` or `leave` (when whoever started it is gone), then the ports.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
-const ports = process.argv.slice(2).map(Number);
+const [stays, ...words] = process.argv.slice(2);
+const ports = words.map(Number);
 for (const port of ports) {
   const server = createServer((request, response) => {
     request.resume();
@@ -25,4 +27,5 @@ for (const port of ports) {
   server.listen(port, '0.0.0.0');
   await once(server, 'listening');
 }
+if (stays === 'leave') process.stdin.resume().on('end', () => process.exit(0));
 process.stdout.write('ready\n');

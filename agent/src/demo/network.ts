@@ -51,6 +51,11 @@ export async function createNetwork(prefix: string, pods: readonly Pod[]): Promi
   };
 }
 
+/** Removes what `createNetwork` made under that prefix; what is not there is passed over. */
+export function removeNetwork(prefix: string, pods: readonly Pod[]): Promise<void> {
+  return removeNamespaces(['node', ...pods.map(({ name }) => name)].map((name) => `${prefix}-${name}`));
+}
+
 async function addPod(node: string, namespace: string, pod: Pod): Promise<void> {
   const inPod = ['-n', namespace];
   await run('ip', [
@@ -77,7 +82,12 @@ async function addPod(node: string, namespace: string, pod: Pod): Promise<void> 
 
 async function removeNamespaces(names: readonly string[]): Promise<void> {
   const present = new Set((await run('ip', ['netns', 'list'])).split('\n').map((line) => line.split(' ')[0]));
-  for (const name of names) if (present.has(name)) await run('ip', ['netns', 'delete', name]);
+  for (const name of names) {
+    if (!present.has(name)) continue;
+    const pids = (await run('ip', ['netns', 'pids', name])).split('\n').filter((pid) => pid !== '');
+    for (const pid of pids) kill(Number(pid));
+    await run('ip', ['netns', 'delete', name]);
+  }
 }
 
 /** `ip netns exec` would mount a /sys of its own, which hides the BPF file system. */
@@ -88,4 +98,13 @@ function enter(namespace: string): [string, ...string[]] {
 async function setSysctl(namespace: string, name: string, value: string): Promise<void> {
   const [program, ...words] = enter(namespace);
   await run(program, [...words, 'sh', '-c', `echo ${value} >/proc/sys/${name}`]);
+}
+
+/** Whoever is in a namespace of ours was started by us, in this run or in one that crashed. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
 }

@@ -65,21 +65,34 @@ export function launchShip(enter: readonly [string, ...string[]]): Ship {
   };
 }
 
-/** Starts the demo's HTTP server and resolves when its ports are open. */
+/** A server process inside a pod. */
+export interface Server {
+  close(): Promise<void>;
+  /** Lets this process end while the server goes on; only for one that was told to stay. */
+  leave(): void;
+}
+
+/** Starts the demo's HTTP server and resolves when its ports are open; unless it stays, it ends with this process. */
 export async function launchServer(
   enter: readonly [string, ...string[]],
   ports: readonly number[],
-): Promise<() => Promise<void>> {
-  const child = spawnNode(enter, 'http-server.ts', ports.map(String));
+  stays = false,
+): Promise<Server> {
+  const child = spawnNode(enter, 'http-server.ts', [stays ? 'stay' : 'leave', ...ports.map(String)]);
   await new Promise<void>((resolve, reject) => {
     child.stdout?.once('data', () => resolve());
-    child.once('exit', (code) =>
-      reject(new Error(`the server ended with status ${code} before its ports were open`)),
-    );
+    child.once('exit', (code) => reject(new Error(`the server ended with status ${code} before its ports were open`)));
   });
-  return async () => {
-    child.kill('SIGTERM');
-    await ended(child);
+  return {
+    async close() {
+      child.kill('SIGTERM');
+      await ended(child);
+    },
+    leave() {
+      child.stdin?.destroy();
+      child.stdout?.destroy();
+      child.unref();
+    },
   };
 }
 
@@ -90,6 +103,8 @@ function spawnNode(
 ): ChildProcess {
   return spawn(program, [...words, process.execPath, join(import.meta.dirname, script), ...rest], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    // Ctrl-C in a terminal reaches the whole group: only who cleans up should hear it.
+    detached: true,
   });
 }
 

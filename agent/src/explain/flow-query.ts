@@ -21,7 +21,8 @@ const PROTOCOLS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132
 
 /** The flow a query asks about. Throws an Error that names the word which cannot be understood. */
 export function parseFlowQuery(value: unknown): Flow {
-  const query: Partial<Record<string, unknown>> = typeof value === 'object' && value !== null ? { ...value } : {};
+  const query: Partial<Record<string, unknown>> =
+    typeof value === 'object' && value !== null ? { ...value } : {};
   const word = (name: string): string | undefined => {
     const found = query[name];
     if (found === undefined || typeof found === 'string') return found;
@@ -39,7 +40,8 @@ export function parseFlowQuery(value: unknown): Flow {
 }
 
 function parsePeer(name: string, text: string | undefined): PeerRef {
-  if (text === undefined || text === '') throw new Error(`--${name} is needed: a workload, an address, or labels`);
+  if (text === undefined || text === '')
+    throw new Error(`--${name} is needed: a workload, an address, or labels`);
   if (isIP(text) !== 0) return { kind: 'address', address: text };
   if (!text.includes('=')) return { kind: 'endpoint', id: text };
   const labels = text.split(',').map((label) => (/^[a-z0-9]+:/.test(label) ? label : `k8s:${label}`));
@@ -67,13 +69,15 @@ function parseRequest(
   }
   if (grpc !== undefined) {
     const [, service, method] = /^\/?([^/]+)\/([^/]+)$/.exec(grpc) ?? [];
-    if (service === undefined || method === undefined) throw new Error(`--grpc ${grpc}: expected package.Service/Method`);
+    if (service === undefined || method === undefined)
+      throw new Error(`--grpc ${grpc}: expected package.Service/Method`);
     return { kind: 'grpc', service, method };
   }
   if (dns !== undefined) return { kind: 'dns', name: dns };
   if (http === undefined) return null;
   const [, method, path] = /^(\S+)\s+(\S+)$/.exec(http.trim()) ?? [];
-  if (method === undefined || path === undefined) throw new Error(`--http '${http}': expected 'METHOD /path'`);
+  if (method === undefined || path === undefined)
+    throw new Error(`--http '${http}': expected 'METHOD /path'`);
   const host = headers.find(([name]) => name.toLowerCase() === 'host')?.[1] ?? '';
   return { kind: 'http', method, path, host, headers };
 }
@@ -83,7 +87,8 @@ function headersOf(value: unknown): readonly (readonly [string, string])[] {
   if (!Array.isArray(value)) throw new Error('`headers` must be a list');
   return value.map((header: unknown) => {
     const [, name, content] = /^([^:\s]+):\s*(.*)$/.exec(String(header)) ?? [];
-    if (name === undefined || content === undefined) throw new Error(`-H '${String(header)}': expected 'name: value'`);
+    if (name === undefined || content === undefined)
+      throw new Error(`-H '${String(header)}': expected 'name: value'`);
     return [name, content] as const;
   });
 }

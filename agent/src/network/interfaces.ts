@@ -25,7 +25,8 @@ export function createInterfaces(ip: RunIp): Interfaces {
         }),
       );
       const next = new Map(found.flat());
-      const different = next.size !== known.size || [...next].some(([name, index]) => known.get(name) !== index);
+      const different =
+        next.size !== known.size || [...next].some(([name, index]) => known.get(name) !== index);
       known = next;
       return different;
     },

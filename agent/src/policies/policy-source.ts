@@ -1,5 +1,6 @@
 import type { EngineChange, Problem } from '@weir/l7-policy';
 import { type FileChange, watchFolder } from '../files/watch-folder.ts';
+import type { LastGood } from '../state/last-good.ts';
 
 /** The policy files of a folder, kept in step with the engine. */
 export interface PolicySource {
@@ -14,6 +15,7 @@ export interface PolicySource {
 /** What a source needs. */
 export interface PolicySourceParts {
   readonly directory: string;
+  readonly lastGood: LastGood;
   /** Gives facts to the engine; resolves when a turn has taken them. */
   readonly change: (facts: readonly EngineChange[]) => Promise<readonly Problem[]>;
   /** Told of each problem once, when it appears. */
@@ -23,30 +25,46 @@ export interface PolicySourceParts {
 
 const POLICY_FILE = /^[^.].*\.(ya?ml|json)$/;
 
-/** Watches `directory`; nothing is read before the first `scan`. */
-export function createPolicySource({ directory, change, onProblem, onError }: PolicySourceParts): PolicySource {
+/**
+ * Watches `directory`; nothing is read before the first `scan`. A file that the engine has not seen
+ * comes with its last good version before it, so that a file which was broken while the agent was away
+ * keeps enforcing what it did.
+ */
+export function createPolicySource(parts: PolicySourceParts): PolicySource {
+  const { directory, lastGood, change, onProblem, onError } = parts;
   const unreadable = new Map<string, Problem>();
   const present = new Set<string>();
   const folder = watchFolder(directory, (name) => POLICY_FILE.test(name), take, onError);
 
   async function take(changes: readonly FileChange[]): Promise<void> {
-    const facts: EngineChange[] = [];
-    for (const item of changes) {
-      unreadable.delete(item.path);
-      if (item.kind === 'removed') {
-        present.delete(item.path);
-        facts.push({ kind: 'remove-file', file: item.path });
-        continue;
-      }
-      present.add(item.path);
-      if (item.kind === 'changed') facts.push({ kind: 'set-file', file: item.path, text: item.text });
-      else unreadable.set(item.path, unreadableProblem(item.path, item.reason));
-    }
+    const facts = changes.flatMap(factsOf);
     for (const { path } of changes) {
       const problem = unreadable.get(path);
       if (problem !== undefined) onProblem(problem);
     }
-    if (facts.length > 0) for (const problem of await change(facts)) onProblem(problem);
+    if (facts.length === 0) return;
+    const problems = await change(facts);
+    problems.forEach(onProblem);
+    const broken = new Set(problems.filter(({ severity }) => severity === 'error').map(({ file }) => file));
+    for (const item of changes) {
+      if (item.kind === 'removed') lastGood.forget(item.path);
+      else if (item.kind === 'changed' && !broken.has(item.path)) lastGood.save(item.path, item.text);
+    }
+  }
+
+  function factsOf(item: FileChange): readonly EngineChange[] {
+    const { path: file } = item;
+    unreadable.delete(file);
+    if (item.kind === 'removed') {
+      present.delete(file);
+      return [{ kind: 'remove-file', file }];
+    }
+    const good = present.has(file) ? undefined : lastGood.load(file);
+    const facts: EngineChange[] = good === undefined ? [] : [{ kind: 'set-file', file, text: good }];
+    present.add(file);
+    if (item.kind === 'changed') return [...facts, { kind: 'set-file', file, text: item.text }];
+    unreadable.set(file, unreadableProblem(file, item.reason));
+    return facts;
   }
 
   return {

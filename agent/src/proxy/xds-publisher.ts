@@ -1,16 +1,24 @@
 import type { EnvoyResource } from '@weir/envoy-config';
-import { encodedResource, type InForceRequest, type Target, type XdsServer } from '@weir/xds-server';
+import {
+  encodedResource,
+  type InForceRequest,
+  type Refusal,
+  type Resource,
+  type XdsServer,
+} from '@weir/xds-server';
 import type { InForce, ProxyPublisher } from './proxy-classes.ts';
 
 /** How long one wait for the proxy lasts before it is asked anew. */
 const PATIENCE_MS = 30_000;
 
 /** Publishes to every client of `server` and waits for all of them. */
-export function createXdsPublisher(server: Pick<XdsServer, 'update' | 'targets' | 'inForce'>): ProxyPublisher {
+export function createXdsPublisher(
+  server: Pick<XdsServer, 'update' | 'targets' | 'inForce'>,
+): ProxyPublisher {
   return {
     publish(set, remove) {
       server.update({
-        set: set.map(({ typeUrl, name, bytes }) => encodedResource({ typeUrl, name, value: bytes })),
+        set: set.map(xdsResource),
         remove: remove.map(({ typeUrl, name }) => ({ typeUrl, name })),
       });
     },
@@ -35,7 +43,13 @@ async function waitFor(server: Pick<XdsServer, 'inForce'>, request: InForceReque
   }
 }
 
-function showRefusal({ ref, reason }: Extract<Awaited<ReturnType<XdsServer['inForce']>>, { kind: 'refused' }>['refusals'][number]): string {
-  const why = reason.kind === 'nack' ? reason.detail : `${reason.bytes} bytes are more than a response may hold`;
+/** A compiled resource as the server holds it. */
+export function xdsResource({ typeUrl, name, bytes }: EnvoyResource): Resource {
+  return encodedResource({ typeUrl, name, value: bytes });
+}
+
+function showRefusal({ ref, reason }: Refusal): string {
+  const why =
+    reason.kind === 'nack' ? reason.detail : `${reason.bytes} bytes are more than a response may hold`;
   return `Envoy refused ${ref.name}: ${why}`;
 }

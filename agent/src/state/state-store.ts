@@ -1,4 +1,13 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** One JSON document per name under a directory, replaced atomically. */
@@ -7,6 +16,8 @@ export interface StateStore {
   read(name: string): unknown;
   /** Returns when the value is on disk: a crash leaves the old or the new document, never a part. */
   write(name: string, value: unknown): void;
+  /** Forgets a value; nothing happens when there is none. */
+  remove(name: string): void;
 }
 
 /** A store of files `NAME.json` in `directory`, which is made (mode 0700) when missing. */
@@ -25,6 +36,9 @@ export function createStateStore(directory: string): StateStore {
     },
     write(name, value) {
       replaceFile(join(directory, `${name}.json`), `${JSON.stringify(value, null, 1)}\n`);
+    },
+    remove(name) {
+      rmSync(join(directory, `${name}.json`), { force: true });
     },
   };
 }

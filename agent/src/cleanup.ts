@@ -1,0 +1,54 @@
+import { existsSync, rmSync } from 'node:fs';
+import { openDatapath, watchProcess } from '@weir/bpf';
+import { stopRecordedEnvoy } from '@weir/envoy-config';
+import { removeRouting } from '@weir/redirect';
+import type { Status } from './api/api-types.ts';
+import { controlClient } from './api/control-client.ts';
+import { runIp } from './network/run-ip.ts';
+import { type AgentOptions, socketPaths } from './options.ts';
+import { createStateStore } from './state/state-store.ts';
+import { processStore } from './state/stored.ts';
+
+const STOP_MS = 10_000;
+
+/**
+ * Removes everything that agents of the instance left in this network namespace and on this machine, and
+ * gives the names of what was there. Safe to repeat. Throws when an agent runs, unless `force` stops it.
+ */
+export async function cleanUp(options: AgentOptions, force: boolean): Promise<readonly string[]> {
+  const { instance, runDirectory, stateDirectory } = options;
+  const removed: string[] = [];
+  if (await stopAgent(socketPaths(runDirectory).control, force)) removed.push('agent');
+  if (existsSync(stateDirectory)) {
+    const store = processStore(createStateStore(stateDirectory));
+    if (await stopRecordedEnvoy(store, { watchProcess, deadlineMs: STOP_MS })) removed.push('Envoy');
+  }
+  const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
+  if (datapath.adopted) removed.push('BPF programs and maps');
+  datapath.remove();
+  await removeRouting(instance, runIp);
+  for (const directory of [runDirectory, stateDirectory]) {
+    if (!existsSync(directory)) continue;
+    rmSync(directory, { recursive: true });
+    removed.push(directory);
+  }
+  return removed;
+}
+
+async function stopAgent(socketPath: string, force: boolean): Promise<boolean> {
+  const status = await runningAgent(socketPath);
+  if (status === undefined) return false;
+  if (!force) throw new Error(`an agent of the instance is running (pid ${status.pid}): stop it first, or use --force`);
+  const watch = watchProcess(status.pid);
+  process.kill(status.pid, 'SIGTERM');
+  await watch.exited;
+  return true;
+}
+
+async function runningAgent(socketPath: string): Promise<Status | undefined> {
+  try {
+    return (await controlClient(socketPath).call('GET', '/v1/status')) as Status;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,29 @@
+import { Command } from 'commander';
+import { pino } from 'pino';
+import { startAgent } from '../agent.ts';
+import { type AgentWords, agentOptions } from '../options.ts';
+
+/** `weir agent`: runs until it is told to stop. */
+export function agentCommand(): Command {
+  return new Command('agent')
+    .description('protect the workloads of this node; runs until SIGTERM or SIGINT and leaves policy in force')
+    .option('--policies <dir>', 'folder of policy files, watched (default: /etc/weir/policies)')
+    .option('--workloads <file>', 'the workloads of this node, watched')
+    .option('--state-dir <dir>', 'what must survive a restart (default: /var/lib/weir/INSTANCE)')
+    .option('--bpffs <dir>', 'where a BPF file system is mounted (default: /sys/fs/bpf)')
+    .option('--envoy <path>', 'the Envoy to run (default: the one that `make setup` installed)')
+    .option('--external-envoy', 'run no Envoy: it runs by itself from `weir envoy bootstrap`')
+    .option('--envoy-concurrency <n>', 'worker threads of Envoy (default: one per CPU)')
+    .option('--proxy-ports <first-last>', 'loopback ports for listeners (default: 14000-18095)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error', 'info')
+    .action(async (_words, command: Command) => {
+      const options = agentOptions(command.optsWithGlobals<AgentWords>());
+      const log = pino({ level: options.logLevel });
+      const agent = await startAgent(options, log);
+      const signal = await new Promise<string>((resolve) => {
+        for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, resolve);
+      });
+      log.info({ signal }, 'agent stops; policy stays in force');
+      await agent.stop();
+    });
+}

@@ -1,0 +1,56 @@
+import type { Redirector } from '@weir/redirect';
+import type { Logger } from 'pino';
+import type { Controller } from './controller.ts';
+import type { Interfaces } from './network/interfaces.ts';
+import type { ProxyClasses } from './proxy/proxy-classes.ts';
+import type { WorkloadRegistry } from './workloads/workload-registry.ts';
+
+/** What is looked after. */
+export interface HousekeepingParts {
+  readonly controller: Controller;
+  readonly interfaces: Interfaces;
+  readonly registry: WorkloadRegistry;
+  readonly redirector: Redirector;
+  readonly proxy: ProxyClasses;
+  readonly log: Logger;
+}
+
+const PERIOD_MS = 2_000;
+
+/**
+ * Looks, every two seconds, at what nobody announces: interfaces that came, went or were made anew, and
+ * classes whose last connection has ended. Ends when closed.
+ */
+export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
+  const { controller, interfaces, registry, redirector, proxy, log } = parts;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function look(): Promise<void> {
+    const moved = await interfaces.refresh(registry.all().map(({ workload }) => workload));
+    if (closed) return;
+    const drained = redirector.drained();
+    if (drained.length > 0) {
+      proxy.drop(drained);
+      drained.forEach(redirector.release);
+      log.info({ classes: drained }, 'classes without connections withdrawn');
+    }
+    if (moved || controller.status.missingInterfaces.length > 0) await controller.turn();
+  }
+
+  function schedule(): void {
+    if (closed) return;
+    timer = setTimeout(() => {
+      void look()
+        .catch((error) => log.error({ err: error }, 'housekeeping'))
+        .finally(schedule);
+    }, PERIOD_MS);
+  }
+  schedule();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
