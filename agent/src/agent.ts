@@ -27,7 +27,7 @@ import { startHousekeeping } from './housekeeping.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
-import { type AgentOptions, bootstrapOf, socketPaths } from './options.ts';
+import { type AgentOptions, bootstrapOf, CLUSTER_NAME, socketPaths } from './options.ts';
 import { createPolicySource } from './policies/policy-source.ts';
 import { createProxyClasses } from './proxy/proxy-classes.ts';
 import { createXdsPublisher, xdsResource } from './proxy/xds-publisher.ts';
@@ -51,7 +51,6 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
-const CLUSTER_NAME = 'default';
 const FLOWS_KEPT = 10_000;
 const ENVOY_START_MS = 15_000;
 

@@ -38,7 +38,8 @@ export async function cleanUp(options: AgentOptions, force: boolean): Promise<re
 async function stopAgent(socketPath: string, force: boolean): Promise<boolean> {
   const status = await runningAgent(socketPath);
   if (status === undefined) return false;
-  if (!force) throw new Error(`an agent of the instance is running (pid ${status.pid}): stop it first, or use --force`);
+  if (!force)
+    throw new Error(`an agent of the instance is running (pid ${status.pid}): stop it first, or use --force`);
   const watch = watchProcess(status.pid);
   process.kill(status.pid, 'SIGTERM');
   await watch.exited;

@@ -1,13 +1,30 @@
 export { type Agent, startAgent } from './agent.ts';
-export { type ControlClient, ControlError, controlClient } from './api/control-client.ts';
 export type { Status } from './api/api-types.ts';
+export { type ControlClient, ControlError, controlClient } from './api/control-client.ts';
 export { cleanUp } from './cleanup.ts';
 export { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './demo/network.ts';
-export { clearStage, DEATHSTAR, exampleText, PODS, setStage, type Stage, type StageNames, stageNames, weir } from './demo/stage.ts';
-export { launchServer, launchShip, type Outcome, type Server, type Ship, type ShipRequest } from './demo/ship.ts';
+export {
+  launchServer,
+  launchShip,
+  type Outcome,
+  type Server,
+  type Ship,
+  type ShipRequest,
+} from './demo/ship.ts';
+export {
+  clearStage,
+  DEATHSTAR,
+  exampleText,
+  PODS,
+  type Stage,
+  type StageNames,
+  setStage,
+  stageNames,
+  weir,
+} from './demo/stage.ts';
 export { tellStory } from './demo/story.ts';
-export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
 export { watchFolder } from './files/watch-folder.ts';
+export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
 export { type AgentOptions, type AgentWords, agentOptions } from './options.ts';
 export { createStateStore, type StateStore } from './state/state-store.ts';
 export { parseWorkloads } from './workloads/parse-workloads.ts';

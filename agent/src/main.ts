@@ -15,7 +15,9 @@ const program = new Command('weir')
   .description('API-level policy under workloads: BPF decides, stock Envoy enforces')
   .version(version)
   .showHelpAfterError()
-  .addOption(new Option('--instance <name>', 'which agent on this machine').default('default').env('WEIR_INSTANCE'))
+  .addOption(
+    new Option('--instance <name>', 'which agent on this machine').default('default').env('WEIR_INSTANCE'),
+  )
   .option('--run-dir <dir>', 'where the sockets of the instance are (default: /run/weir/INSTANCE)')
   .option('--json', 'print JSON instead of tables');
 

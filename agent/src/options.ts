@@ -3,6 +3,11 @@ import { join, resolve } from 'node:path';
 import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
 
+/** The cluster that workloads of this node belong to, as policies name it. */
+export const CLUSTER_NAME = 'default';
+/** Names of files in a policy folder that are read. */
+export const POLICY_FILE = /^[^.].*\.(ya?ml|json)$/;
+
 /** How an agent was asked to run. Paths are absolute. */
 export interface AgentOptions {
   readonly instance: Instance;

@@ -6,7 +6,9 @@ import { type AgentWords, agentOptions } from '../options.ts';
 /** `weir agent`: runs until it is told to stop. */
 export function agentCommand(): Command {
   return new Command('agent')
-    .description('protect the workloads of this node; runs until SIGTERM or SIGINT and leaves policy in force')
+    .description(
+      'protect the workloads of this node; runs until SIGTERM or SIGINT and leaves policy in force',
+    )
     .option('--policies <dir>', 'folder of policy files, watched (default: /etc/weir/policies)')
     .option('--workloads <file>', 'the workloads of this node, watched')
     .option('--state-dir <dir>', 'what must survive a restart (default: /var/lib/weir/INSTANCE)')

@@ -9,7 +9,8 @@ export function demoCommand(): Command {
     .option('--keep', 'leave it running and say how to look around')
     .option('--remove', 'remove what an earlier run left, and do nothing else')
     .action(async ({ keep, remove }: { keep?: boolean; remove?: boolean }) => {
-      if (process.getuid?.() !== 0) throw new Error('the demo needs root: it makes network namespaces and loads BPF programs');
+      if (process.getuid?.() !== 0)
+        throw new Error('the demo needs root: it makes network namespaces and loads BPF programs');
       const names = stageNames('demo');
       if (remove === true) return clearStage(names);
       const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -17,7 +18,8 @@ export function demoCommand(): Command {
       const stage = await setStage(names);
       let stopped = false;
       const interrupted = new Promise<'interrupted'>((resolve) => {
-        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('interrupted'));
+        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+          process.on(signal, () => resolve('interrupted'));
       });
       try {
         stopped = (await Promise.race([tellStory(stage, say), interrupted])) === 'interrupted';

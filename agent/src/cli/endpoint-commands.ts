@@ -50,23 +50,29 @@ export function endpointCommands(): Command {
       await clientOf(options).call('DELETE', `/v1/endpoints?name=${encodeURIComponent(name)}`);
       print(options, { name }, () => `${name} is removed`);
     });
-  const list = new Command('list').description('the workloads of this node').action(async (_words, command: Command) => {
-    const options = globalOptions(command);
-    const { workloads } = (await clientOf(options).call('GET', '/v1/status')) as Status;
-    print(options, workloads, () =>
-      table([
-        ['NAME', 'NAMESPACE', 'ADDRESSES', 'IDENTITY', 'FROM'],
-        ...workloads.map((item) => [
-          item.name,
-          item.namespace,
-          item.addresses.join(','),
-          String(item.identity ?? '-'),
-          item.origin,
+  const list = new Command('list')
+    .description('the workloads of this node')
+    .action(async (_words, command: Command) => {
+      const options = globalOptions(command);
+      const { workloads } = (await clientOf(options).call('GET', '/v1/status')) as Status;
+      print(options, workloads, () =>
+        table([
+          ['NAME', 'NAMESPACE', 'ADDRESSES', 'IDENTITY', 'FROM'],
+          ...workloads.map((item) => [
+            item.name,
+            item.namespace,
+            item.addresses.join(','),
+            String(item.identity ?? '-'),
+            item.origin,
+          ]),
         ]),
-      ]),
-    );
-  });
-  return new Command('endpoint').description('the workloads of this node').addCommand(add).addCommand(remove).addCommand(list);
+      );
+    });
+  return new Command('endpoint')
+    .description('the workloads of this node')
+    .addCommand(add)
+    .addCommand(remove)
+    .addCommand(list);
 }
 
 function splitPair(option: string, pair: string): [string, string] {

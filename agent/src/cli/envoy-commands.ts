@@ -1,6 +1,6 @@
+import { instanceOf } from '@weir/redirect';
 import { Command } from 'commander';
 import { bootstrapOf, runDirectory } from '../options.ts';
-import { instanceOf } from '@weir/redirect';
 import { globalOptions } from './global-options.ts';
 
 /** `weir envoy bootstrap`: for those who run Envoy themselves. */
@@ -10,7 +10,9 @@ export function envoyCommands(): Command {
     .action((_words, command: Command) => {
       const options = globalOptions(command);
       const directory = runDirectory(options);
-      process.stdout.write(`${bootstrapOf({ instance: instanceOf(options.instance), runDirectory: directory })}\n`);
+      process.stdout.write(
+        `${bootstrapOf({ instance: instanceOf(options.instance), runDirectory: directory })}\n`,
+      );
     });
   return new Command('envoy').description('the proxy').addCommand(bootstrap);
 }

@@ -6,12 +6,14 @@ import { table } from './table.ts';
 
 /** `weir status`: how every part stands. */
 export function statusCommand(): Command {
-  return new Command('status').description('how agent, Envoy, workloads and policies stand').action(async (_words, command: Command) => {
-    const options = globalOptions(command);
-    const status = (await clientOf(options).call('GET', '/v1/status')) as Status;
-    print(options, status, showStatus);
-    if (!status.healthy) process.exitCode = 1;
-  });
+  return new Command('status')
+    .description('how agent, Envoy, workloads and policies stand')
+    .action(async (_words, command: Command) => {
+      const options = globalOptions(command);
+      const status = (await clientOf(options).call('GET', '/v1/status')) as Status;
+      print(options, status, showStatus);
+      if (!status.healthy) process.exitCode = 1;
+    });
 }
 
 /** The status as people read it. */

@@ -81,7 +81,9 @@ export async function launchServer(
   const child = spawnNode(enter, 'http-server.ts', [stays ? 'stay' : 'leave', ...ports.map(String)]);
   await new Promise<void>((resolve, reject) => {
     child.stdout?.once('data', () => resolve());
-    child.once('exit', (code) => reject(new Error(`the server ended with status ${code} before its ports were open`)));
+    child.once('exit', (code) =>
+      reject(new Error(`the server ended with status ${code} before its ports were open`)),
+    );
   });
   return {
     async close() {

@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Status } from '../api/api-types.ts';
 import { type ControlClient, ControlError, controlClient } from '../api/control-client.ts';
@@ -55,7 +64,11 @@ export const DEATHSTAR = '10.77.0.1';
 
 /** The usual places of an instance. */
 export function stageNames(instance: string): StageNames {
-  return { instance, runDirectory: runDirectory({ instance }), stateDirectory: join('/var/lib/weir', instance) };
+  return {
+    instance,
+    runDirectory: runDirectory({ instance }),
+    stateDirectory: join('/var/lib/weir', instance),
+  };
 }
 
 /** Sets the stage: network, servers, ships and an agent without policies. What an earlier run left goes first. */
@@ -73,7 +86,14 @@ export async function setStage(names: StageNames): Promise<Stage> {
   async function startAgent(): Promise<void> {
     const [program, ...enter] = network.inNode;
     const log = openSync(join(names.runDirectory, 'agent.log'), 'a');
-    const words = ['--policies', policyDirectory, '--workloads', workloads, '--state-dir', names.stateDirectory];
+    const words = [
+      '--policies',
+      policyDirectory,
+      '--workloads',
+      workloads,
+      '--state-dir',
+      names.stateDirectory,
+    ];
     agent = spawn(program, [...enter, ...weir(names), 'agent', ...words, '--envoy-concurrency', '2'], {
       stdio: ['ignore', log, log],
       detached: true,
@@ -163,7 +183,14 @@ export function weir({ instance, runDirectory: directory }: StageNames): readonl
 export async function clearStage(names: StageNames): Promise<void> {
   const namespace = `/run/netns/${prefixOf(names)}-node`;
   const enter = existsSync(namespace) ? ['nsenter', `--net=${namespace}`] : [];
-  const [program = '', ...words] = [...enter, ...weir(names), 'cleanup', '--force', '--state-dir', names.stateDirectory];
+  const [program = '', ...words] = [
+    ...enter,
+    ...weir(names),
+    'cleanup',
+    '--force',
+    '--state-dir',
+    names.stateDirectory,
+  ];
   await run(program, words);
   await removeNetwork(prefixOf(names), PODS);
 }
@@ -180,8 +207,10 @@ async function answers(client: ControlClient, agent: ChildProcess, log: string):
       return;
     } catch (error) {
       if (!(error instanceof ControlError)) throw error;
-      if (agent.exitCode !== null) throw new Error(`the agent ended with status ${agent.exitCode}:\n${readFileSync(log, 'utf8')}`);
-      if (performance.now() > deadline) throw new Error(`the agent did not answer in time:\n${readFileSync(log, 'utf8')}`);
+      if (agent.exitCode !== null)
+        throw new Error(`the agent ended with status ${agent.exitCode}:\n${readFileSync(log, 'utf8')}`);
+      if (performance.now() > deadline)
+        throw new Error(`the agent did not answer in time:\n${readFileSync(log, 'utf8')}`);
     }
     await new Promise((next) => setTimeout(next, 20));
   }

@@ -1,5 +1,5 @@
-import { table } from '../cli/table.ts';
 import { showFlow } from '../cli/show-flow.ts';
+import { table } from '../cli/table.ts';
 import type { Outcome, ShipRequest } from './ship.ts';
 import { DEATHSTAR, exampleText, type Stage } from './stage.ts';
 
@@ -66,7 +66,9 @@ export async function tellStory(stage: Stage, say: (text: string) => void): Prom
   await editWhileOpen(stage, say);
 
   say('\n6. Why? The last verdicts (`weir monitor`):');
-  for (const flow of (await stage.flows(200)).filter(({ kind, verdict }) => kind === 'request' || verdict === 'denied').slice(-6)) {
+  for (const flow of (await stage.flows(200))
+    .filter(({ kind, verdict }) => kind === 'request' || verdict === 'denied')
+    .slice(-6)) {
     say(`   ${showFlow(flow)}`);
   }
 }
@@ -88,7 +90,9 @@ async function editWhileOpen(stage: Stage, say: (text: string) => void): Promise
     const now = performance.now();
     if (status(answer) === 200) {
       expect(portOf(answer) === portOf(before), 'it is the same connection');
-      say(`   PUT /v1/exhaust-port was 403 and is 200 on the same connection, ${(now - savedAt).toFixed(0)} ms after the file was saved.`);
+      say(
+        `   PUT /v1/exhaust-port was 403 and is 200 on the same connection, ${(now - savedAt).toFixed(0)} ms after the file was saved.`,
+      );
       return;
     }
     expect(now < deadline, `the edit takes effect within ${deadline - savedAt} ms`);
@@ -105,10 +109,21 @@ async function show(
   const rows: string[][] = [];
   for (const [{ ship, request }, expected] of attempts) {
     const outcome = await stage.ships[ship].send(request);
-    rows.push([`   ${ship}`, `${request.method} ${request.address}:${request.port}${request.path}`, showOutcome(outcome)]);
+    rows.push([
+      `   ${ship}`,
+      `${request.method} ${request.address}:${request.port}${request.path}`,
+      showOutcome(outcome),
+    ]);
     const found = outcome.kind === 'answer' ? outcome.status : outcome.code;
-    expect(found === expected, `${ship} ${request.method} ${request.path} ends with ${expected}, not ${found}`);
-    if (found === 403) expect(outcome.kind === 'answer' && outcome.body === 'Access denied\r\n', 'the refusal says `Access denied`');
+    expect(
+      found === expected,
+      `${ship} ${request.method} ${request.path} ends with ${expected}, not ${found}`,
+    );
+    if (found === 403)
+      expect(
+        outcome.kind === 'answer' && outcome.body === 'Access denied\r\n',
+        'the refusal says `Access denied`',
+      );
   }
   say(table([['   FROM', 'REQUEST', 'OUTCOME'], ...rows]));
   const after = await requestsSettled(stage, before, attempts);
@@ -117,7 +132,9 @@ async function show(
     redirected: after.redirected - before.redirected,
     requests: after.requests - before.requests,
   };
-  say(`   kernel: ${passed.dropped} packets dropped, ${passed.redirected} connections redirected. Envoy: ${passed.requests} requests.`);
+  say(
+    `   kernel: ${passed.dropped} packets dropped, ${passed.redirected} connections redirected. Envoy: ${passed.requests} requests.`,
+  );
   return passed;
 }
 
@@ -127,7 +144,11 @@ async function requestsSettled(stage: Stage, before: Counts, attempts: readonly 
   for (;;) {
     const now = await counts(stage);
     const redirected = now.redirected - before.redirected;
-    if (now.requests - before.requests >= Math.min(redirected, attempts.length) || performance.now() > deadline) return now;
+    if (
+      now.requests - before.requests >= Math.min(redirected, attempts.length) ||
+      performance.now() > deadline
+    )
+      return now;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { EngineChange, Problem } from '@weir/l7-policy';
 import { type FileChange, watchFolder } from '../files/watch-folder.ts';
+import { POLICY_FILE } from '../options.ts';
 import type { LastGood } from '../state/last-good.ts';
 
 /** The policy files of a folder, kept in step with the engine. */
@@ -22,8 +23,6 @@ export interface PolicySourceParts {
   readonly onProblem: (problem: Problem) => void;
   readonly onError: (error: unknown) => void;
 }
-
-const POLICY_FILE = /^[^.].*\.(ya?ml|json)$/;
 
 /**
  * Watches `directory`; nothing is read before the first `scan`. A file that the engine has not seen

@@ -1,0 +1,23 @@
+import { Command } from 'commander';
+import { offlineEngine } from '../explain/offline-engine.ts';
+import { globalOptions, print } from './global-options.ts';
+import { showProblem } from './show-problem.ts';
+
+/** `weir policy validate FILE…`: needs neither root nor an agent. */
+export function validateCommand(): Command {
+  return new Command('validate')
+    .description('check policy files; status 1 when a document would be refused')
+    .argument('<path...>', 'files, or folders of files')
+    .action((paths: readonly string[], _words, command: Command) => {
+      const { problems } = offlineEngine(paths, undefined);
+      const errors = problems.filter(({ severity }) => severity === 'error').length;
+      print(globalOptions(command), { problems }, () =>
+        [...problems.map(showProblem), summary(errors, problems.length - errors)].join('\n'),
+      );
+      if (errors > 0) process.exitCode = 1;
+    });
+}
+
+function summary(errors: number, warnings: number): string {
+  return errors + warnings === 0 ? 'no problems' : `${errors} errors, ${warnings} warnings`;
+}
