@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import type { StageNames } from '@weir/agent';
+
+/** Fails when anything of an instance is still on the machine: namespaces, pins, directories, processes, rules. */
+export function assertNothingLeft({ instance, runDirectory, stateDirectory }: StageNames): void {
+  const left: string[] = [];
+  const namespaces = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+  left.push(...namespaces.split('\n').filter((line) => line.startsWith(`weir-${instance}-`)));
+  for (const path of [runDirectory, stateDirectory, `/sys/fs/bpf/weir/${instance}`]) {
+    if (existsSync(path)) left.push(path);
+  }
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const command = commandOf(pid);
+    if (Number(pid) !== process.pid && command.includes(runDirectory))
+      left.push(`process ${pid}: ${command}`);
+  }
+  assert.deepEqual(left, []);
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
