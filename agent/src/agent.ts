@@ -1,10 +1,9 @@
 import { mkdirSync } from 'node:fs';
-import { openDatapath, watchProcess } from '@weir/bpf';
+import { openDatapath } from '@weir/bpf';
 import {
   compileClass,
   compileShared,
   createAccessLogReceiver,
-  createEnvoyProcess,
   defaultLimits,
   listenersReady,
   type ProxySettings,
@@ -27,14 +26,15 @@ import { startHousekeeping } from './housekeeping.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
-import { type AgentOptions, bootstrapOf, CLUSTER_NAME, socketPaths } from './options.ts';
+import { type AgentOptions, CLUSTER_NAME, socketPaths } from './options.ts';
 import { createPolicySource } from './policies/policy-source.ts';
+import { envoyOf } from './proxy/envoy.ts';
 import { createProxyClasses } from './proxy/proxy-classes.ts';
 import { createXdsPublisher, xdsResource } from './proxy/xds-publisher.ts';
 import { createIdentityAllocator } from './state/identity-allocator.ts';
 import { createLastGood } from './state/last-good.ts';
 import { createStateStore } from './state/state-store.ts';
-import { allocationStore, processStore, workloadStore } from './state/stored.ts';
+import { allocationStore, workloadStore } from './state/stored.ts';
 import { createSync } from './sync.ts';
 import { version } from './version.ts';
 import { parseWorkloadBody } from './workloads/parse-workload-body.ts';
@@ -103,19 +103,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const envoy =
     options.envoyBinary === null
       ? null
-      : createEnvoyProcess({
-          binaryPath: options.envoyBinary,
-          bootstrap: bootstrapOf(options),
-          bootstrapPath: `${options.runDirectory}/envoy.json`,
-          logPath: `${options.runDirectory}/envoy.log`,
-          adminSocketPath: sockets.admin,
-          concurrency: options.envoyConcurrency,
-          logLevel: 'warning',
-          netnsPath: null,
-          store: processStore(store),
-          watchProcess,
-          onEvent: (event) => log.info(event, 'envoy'),
-        });
+      : envoyOf(options, options.envoyBinary, store, (event) => log.info(event, 'envoy'));
   const proxy = createProxyClasses({
     publisher: createXdsPublisher(xds),
     compile: (wanted) => compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),

@@ -1,11 +1,11 @@
 import { existsSync, rmSync } from 'node:fs';
 import { openDatapath, watchProcess } from '@weir/bpf';
-import { stopRecordedEnvoy } from '@weir/envoy-config';
 import { removeRouting } from '@weir/redirect';
 import type { Status } from './api/api-types.ts';
 import { controlClient } from './api/control-client.ts';
 import { runIp } from './network/run-ip.ts';
 import { type AgentOptions, socketPaths } from './options.ts';
+import { envoyOf } from './proxy/envoy.ts';
 import { createStateStore } from './state/state-store.ts';
 import { processStore } from './state/stored.ts';
 
@@ -20,8 +20,9 @@ export async function cleanUp(options: AgentOptions, force: boolean): Promise<re
   const removed: string[] = [];
   if (await stopAgent(socketPaths(runDirectory).control, force)) removed.push('agent');
   if (existsSync(stateDirectory)) {
-    const store = processStore(createStateStore(stateDirectory));
-    if (await stopRecordedEnvoy(store, { watchProcess, deadlineMs: STOP_MS })) removed.push('Envoy');
+    const store = createStateStore(stateDirectory);
+    if (processStore(store).load() !== null) removed.push('Envoy');
+    await envoyOf(options, '', store, () => undefined).stop(STOP_MS);
   }
   const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
   if (datapath.adopted) removed.push('BPF programs and maps');
