@@ -89,7 +89,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   // The proxy: its server answers nobody before the first turn has said what there is.
   const settings: ProxySettings = {
     proxyMark: socketMark(instance.marks.proxy),
-    accessLogSocketPath: sockets.accessLog,
+    accessLog: true,
     limits: defaultLimits,
   };
   const xds = createXdsServer({ hold: true });

@@ -90,8 +90,9 @@ export function createController(parts: ControllerParts): Controller {
   function bringAbout(state: EngineState): Pick<ControllerStatus, 'report' | 'missingInterfaces'> {
     const classes = new Map([...state.classes].filter(([, { kind }]) => kind === 'http'));
     proxy.want(
-      [...classes.values()].map(({ id, egress, ingress }) => ({
+      [...classes.values()].map(({ id, kind, egress, ingress }) => ({
         id,
+        kind,
         port: redirector.portOf(id),
         egress: slotsOf(state, egress),
         ingress: slotsOf(state, ingress),

@@ -20,6 +20,5 @@ function showPeer({ address, port, endpoint, labels, identity }: FlowPeer): stri
 
 function showStatus({ request }: Flow): string {
   if (request === null) return '';
-  const grpc = request.grpcStatus === null ? '' : ` grpc-status ${request.grpcStatus}`;
-  return `${request.status === 0 ? 'no response' : request.status}${grpc} ${request.durationMs} ms`;
+  return `${request.status === 0 ? 'no response' : request.status} ${request.durationMs} ms`;
 }

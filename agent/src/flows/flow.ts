@@ -28,7 +28,6 @@ export interface FlowRequest {
   readonly protocol: string;
   /** 0 when no response was sent. */
   readonly status: number;
-  readonly grpcStatus: number | null;
   readonly durationMs: number;
   readonly requestBytes: number;
   readonly responseBytes: number;

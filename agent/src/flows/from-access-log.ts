@@ -23,7 +23,6 @@ export function flowFromAccessLog(
       host: record.host,
       protocol: record.protocol,
       status: record.status,
-      grpcStatus: record.grpcStatus,
       durationMs: record.durationMs,
       requestBytes: record.requestBytes,
       responseBytes: record.responseBytes,

@@ -1,9 +1,10 @@
 import type { Compiled, EnvoyResource } from '@weir/envoy-config';
-import type { ClassId, L7Slot } from '@weir/l7-policy';
+import type { ClassId, L7Class, L7Slot } from '@weir/l7-policy';
 
 /** A class that the proxy should serve. */
 export interface WantedClass {
   readonly id: ClassId;
+  readonly kind: L7Class['kind'];
   readonly port: number;
   /** Null where that side asks for no L7. */
   readonly egress: readonly L7Slot[] | null;
