@@ -25,7 +25,7 @@ export {
 export { tellStory } from './demo/story.ts';
 export { watchFolder } from './files/watch-folder.ts';
 export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
-export { type AgentOptions, type AgentWords, agentOptions } from './options.ts';
+export { type AgentOptions, type AgentWords, agentOptions, runDirectory, socketPaths } from './options.ts';
 export { createStateStore, type StateStore } from './state/state-store.ts';
 export { parseWorkloads } from './workloads/parse-workloads.ts';
 export type { Workload } from './workloads/workload.ts';

@@ -207,6 +207,7 @@ function readInForce(kernel: Kernel, allocation: Allocation): Map<SubjectKey, In
   }
   const inForce = new Map<SubjectKey, InForce>();
   for (const [number, value] of subjects.entries()) {
+    if (number === 0) continue;
     const key = allocation.subjects.keyOf(number) ?? adoptStray(number, allocation);
     inForce.set(key, {
       ...value,

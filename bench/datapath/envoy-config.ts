@@ -1,0 +1,98 @@
+/** An Envoy that answers every request itself: a server that is faster than what stands before it. */
+export function answeringServer(ports: readonly number[]): object {
+  return {
+    static_resources: {
+      listeners: ports.map((port) => ({
+        name: `http-${port}`,
+        address: { socket_address: { address: '0.0.0.0', port_value: port } },
+        filter_chains: [{ filters: [answeringFilter()] }],
+      })),
+    },
+  };
+}
+
+function answeringFilter(): object {
+  return {
+    name: 'envoy.filters.network.http_connection_manager',
+    typed_config: {
+      '@type':
+        'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+      stat_prefix: 'server',
+      generate_request_id: false,
+      route_config: {
+        virtual_hosts: [
+          {
+            name: 'all',
+            domains: ['*'],
+            routes: [
+              {
+                match: { prefix: '/' },
+                direct_response: { status: 200, body: { inline_string: 'landed\n' } },
+              },
+            ],
+          },
+        ],
+      },
+      http_filters: [
+        {
+          name: 'envoy.filters.http.router',
+          typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
+        },
+      ],
+    },
+  };
+}
+
+/** An Envoy that carries redirected TCP connections to where they were going, from the client's own address. */
+export function tcpProxy(port: number, mark: number): object {
+  const marked = [{ description: 'mark', level: 1, name: 36, int_value: mark, state: 'STATE_PREBIND' }];
+  return {
+    static_resources: {
+      listeners: [
+        {
+          name: 'tcp',
+          address: { socket_address: { address: '127.0.0.1', port_value: port } },
+          transparent: true,
+          socket_options: marked,
+          listener_filters: [
+            {
+              name: 'envoy.filters.listener.original_dst',
+              typed_config: {
+                '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
+              },
+            },
+            {
+              name: 'envoy.filters.listener.original_src',
+              typed_config: {
+                '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc',
+                mark,
+              },
+            },
+          ],
+          filter_chains: [
+            {
+              filters: [
+                {
+                  name: 'envoy.filters.network.tcp_proxy',
+                  typed_config: {
+                    '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+                    stat_prefix: 'tcp',
+                    cluster: 'original',
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      ],
+      clusters: [
+        {
+          name: 'original',
+          type: 'ORIGINAL_DST',
+          lb_policy: 'CLUSTER_PROVIDED',
+          connect_timeout: '2s',
+        },
+      ],
+    },
+  };
+}

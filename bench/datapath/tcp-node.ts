@@ -1,0 +1,73 @@
+// Runs inside the bench's node: redirects all TCP to port 80 of one pod to a proxy port, with map content written
+// by hand. Arguments: `install INSTANCE SERVER_IP SERVER_LINK CLIENT_IP CLIENT_LINK PROXY_PORT`, or `remove INSTANCE`.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import {
+  anyIdentity,
+  generation,
+  identityNumber,
+  ifindex,
+  ipAddress,
+  ipPrefix,
+  noSet,
+  openDatapath,
+  proxyPort,
+  setNumber,
+  subjectNumber,
+} from '@weir/bpf';
+import { installRouting, instanceOf, removeRouting } from '@weir/redirect';
+
+const execute = promisify(execFile);
+const ip = async (...words: readonly string[]): Promise<string> => (await execute('ip', [...words])).stdout;
+
+const [task, name = '', ...rest] = process.argv.slice(2);
+const instance = instanceOf(name);
+const datapath = openDatapath({
+  instance: name,
+  marks: instance.marks,
+  bpffs: '/sys/fs/bpf',
+  reportAllowed: false,
+});
+if (task === 'remove') {
+  datapath.remove();
+  await removeRouting(instance, ip);
+} else {
+  await install(rest);
+  datapath.close();
+}
+
+async function install([
+  serverIp = '',
+  serverLink = '',
+  clientIp = '',
+  clientLink = '',
+  port = '',
+]: readonly string[]): Promise<void> {
+  await installRouting(instance, ip);
+  const { maps } = datapath;
+  maps.policy.set(
+    {
+      generation: generation(1),
+      direction: 'ingress',
+      identity: anyIdentity,
+      protocol: 6,
+      port: 80,
+      portPrefixLength: 16,
+    },
+    { kind: 'l7', set: setNumber(1) },
+  );
+  maps.pairs.set({ egressSet: noSet, ingressSet: setNumber(1) }, { proxyPort: proxyPort(Number(port)) });
+  const pods = [
+    { address: serverIp, link: serverLink, number: 1, enforceIngress: true },
+    { address: clientIp, link: clientLink, number: 2, enforceIngress: false },
+  ];
+  for (const { address, link, number, enforceIngress } of pods) {
+    const [{ ifindex: index }] = JSON.parse(await ip('-j', 'link', 'show', 'dev', link));
+    const endpoint = { identity: identityNumber(1000 + number), subject: subjectNumber(number) };
+    maps.subjects.set(endpoint.subject, { generation: generation(1), enforceIngress, enforceEgress: false });
+    maps.ipcache.set(ipPrefix(address), endpoint.identity);
+    maps.localAddresses.set(ipAddress(address), { ...endpoint, ifindex: ifindex(index) });
+    maps.endpoints.set(ifindex(index), endpoint);
+    datapath.attach(ifindex(index));
+  }
+}
