@@ -1,6 +1,7 @@
 export { type Agent, startAgent } from './agent.ts';
 export type { Status } from './api/api-types.ts';
 export { type ControlClient, ControlError, controlClient } from './api/control-client.ts';
+export { type Handler, serveControl } from './api/control-server.ts';
 export { cleanUp } from './cleanup.ts';
 export { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './demo/network.ts';
 export {
@@ -25,7 +26,18 @@ export {
 export { tellStory } from './demo/story.ts';
 export { watchFolder } from './files/watch-folder.ts';
 export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
+export { createFlowLog } from './flows/flow-log.ts';
 export { type AgentOptions, type AgentWords, agentOptions, runDirectory, socketPaths } from './options.ts';
+export {
+  type ClassProgress,
+  createProxyClasses,
+  type InForce,
+  type ProxyClasses,
+  type ProxyPublisher,
+  type WantedClass,
+} from './proxy/proxy-classes.ts';
+export { createLastGood, type LastGood } from './state/last-good.ts';
 export { createStateStore, type StateStore } from './state/state-store.ts';
 export { parseWorkloads } from './workloads/parse-workloads.ts';
 export type { Workload } from './workloads/workload.ts';
+export { createWorkloadRegistry } from './workloads/workload-registry.ts';
