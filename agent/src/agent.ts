@@ -23,6 +23,7 @@ import { createFlowLog } from './flows/flow-log.ts';
 import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { ensureBpffs } from './network/bpffs.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
@@ -70,6 +71,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const after = (delayMs: number, callback: () => void): void => void setTimeout(callback, delayMs).unref();
 
   // The kernel: what stands there is read, not changed.
+  await ensureBpffs(options.bpffs);
   const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
   await installRouting(instance, runIp);
   const redirector = openRedirector(datapath, allocationStore(store), options.proxyPorts);

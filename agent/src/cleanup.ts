@@ -3,6 +3,7 @@ import { openDatapath, watchProcess } from '@weir/bpf';
 import { removeRouting } from '@weir/redirect';
 import type { Status } from './api/api-types.ts';
 import { controlClient } from './api/control-client.ts';
+import { ensureBpffs } from './network/bpffs.ts';
 import { runIp } from './network/run-ip.ts';
 import { type AgentOptions, socketPaths } from './options.ts';
 import { envoyOf } from './proxy/envoy.ts';
@@ -24,6 +25,7 @@ export async function cleanUp(options: AgentOptions, force: boolean): Promise<re
     if (processStore(store).load() !== null) removed.push('Envoy');
     await envoyOf(options, '', store, () => undefined).stop(STOP_MS);
   }
+  await ensureBpffs(options.bpffs);
   const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
   if (datapath.adopted) removed.push('BPF programs and maps');
   datapath.remove();

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Instance } from './instance.ts';
 
 /** Runs `ip` with these words in the proxy's network namespace and gives its standard output. */
@@ -10,7 +11,17 @@ interface Rule {
   readonly table: string;
 }
 
-const FAMILIES = ['-4', '-6'] as const;
+type Family = '-4' | '-6';
+
+/** The address families that the current network namespace speaks. */
+function families(): readonly Family[] {
+  try {
+    const disabled = readFileSync('/proc/sys/net/ipv6/conf/lo/disable_ipv6', 'utf8').trim();
+    return disabled === '1' ? ['-4'] : ['-4', '-6'];
+  } catch {
+    return ['-4'];
+  }
+}
 
 /**
  * Makes packets with the instance's deliver mark arrive at local sockets, whatever their destination:
@@ -18,7 +29,7 @@ const FAMILIES = ['-4', '-6'] as const;
  * anybody else, already uses the mark with another table.
  */
 export async function installRouting(instance: Instance, ip: RunIp): Promise<void> {
-  for (const family of FAMILIES) {
+  for (const family of families()) {
     const table = String(instance.routingTable);
     await ip(family, 'route', 'replace', 'local', 'default', 'dev', 'lo', 'table', table);
     const { own, foreign } = await findRules(instance, family, ip);
@@ -33,16 +44,18 @@ export async function installRouting(instance: Instance, ip: RunIp): Promise<voi
 
 /** Takes back what `installRouting` made. Safe to repeat. */
 export async function removeRouting(instance: Instance, ip: RunIp): Promise<void> {
-  for (const family of FAMILIES) {
+  for (const family of families()) {
     const { own } = await findRules(instance, family, ip);
     if (own !== undefined) await ip(family, 'rule', 'del', ...ruleWords(instance));
-    await ip(family, 'route', 'flush', 'table', String(instance.routingTable));
+    if (await hasTable(instance, family, ip)) {
+      await ip(family, 'route', 'flush', 'table', String(instance.routingTable));
+    }
   }
 }
 
 async function findRules(
   instance: Instance,
-  family: string,
+  family: Family,
   ip: RunIp,
 ): Promise<{ own: Rule | undefined; foreign: Rule | undefined }> {
   const rules: readonly Rule[] = JSON.parse(await ip(family, '-j', 'rule', 'show'));
@@ -54,6 +67,12 @@ async function findRules(
   );
   const own = marked.find(({ table }) => table === String(instance.routingTable));
   return { own, foreign: marked.find((rule) => rule !== own) };
+}
+
+/** `ip route show table N` fails for a table that was never used. */
+async function hasTable(instance: Instance, family: Family, ip: RunIp): Promise<boolean> {
+  const routes: readonly { readonly table?: string }[] = JSON.parse(await ip(family, '-j', 'route', 'show', 'table', 'all'));
+  return routes.some(({ table }) => table === String(instance.routingTable));
 }
 
 function ruleWords(instance: Instance): string[] {

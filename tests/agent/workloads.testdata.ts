@@ -9,7 +9,7 @@ export interface RefusedFile {
 const ONE = (fields: string): string => `workloads:\n  - ${fields}\n`;
 
 export const refused: readonly RefusedFile[] = [
-  { name: 'broken YAML', text: 'workloads:\n  - {name: a', at: '2:11', says: /flow|end/i },
+  { name: 'broken YAML', text: 'workloads:\n  - {name: a', at: '2:13', says: /flow|end/i },
   { name: 'no list', text: 'workloads: 3\n', at: '1:1', says: /list `workloads:`/ },
   {
     name: 'unknown field at the root',
@@ -32,7 +32,7 @@ export const refused: readonly RefusedFile[] = [
   {
     name: 'a label that is a number',
     text: ONE('{name: a, labels: {app: 1}, interface: v, addresses: [10.0.0.1]}'),
-    at: '2:28',
+    at: '2:29',
     says: /must be a string: write "1"/,
   },
   {

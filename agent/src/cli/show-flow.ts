@@ -20,5 +20,5 @@ function showPeer({ address, port, endpoint, labels, identity }: FlowPeer): stri
 
 function showStatus({ request }: Flow): string {
   if (request === null) return '';
-  return `${request.status === 0 ? 'no response' : request.status} ${request.durationMs} ms`;
+  return `${request.status === 0 ? 'no response' : request.status} ${request.durationMs.toFixed(1)} ms`;
 }

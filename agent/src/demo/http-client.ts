@@ -42,9 +42,11 @@ function send(command: Command): Promise<object> {
     let localPort: number | undefined;
     request.on('socket', (socket) => {
       localPort = socket.localPort;
-      socket.on('connect', () => {
-        localPort = socket.localPort;
-      });
+      if (socket.connecting) {
+        socket.once('connect', () => {
+          localPort = socket.localPort;
+        });
+      }
     });
     const timer = setTimeout(
       () => request.destroy(Object.assign(new Error('no answer'), { code: 'TIMEOUT' })),

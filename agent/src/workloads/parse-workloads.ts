@@ -87,11 +87,9 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
     const namespace =
       field('namespace') === undefined ? 'default' : text_(field('namespace'), node, 'namespace');
     const labels = stringMap(field('labels'), 'labels');
-    if (Object.keys(labels).length === 0)
-      refuse(
-        field('labels') ?? node,
-        'a workload needs at least one label: policies know it by nothing else',
-      );
+    if (problems.length === before && Object.keys(labels).length === 0) {
+      refuse(field('labels') ?? node, 'a workload needs at least one label: policies know it by nothing else');
+    }
     const attachment = parseAttachment(node, field);
     const addresses = parseAddresses(field('addresses') ?? node);
     const namedPorts = parseNamedPorts(field('namedPorts'));
