@@ -71,7 +71,9 @@ async function findRules(
 
 /** `ip route show table N` fails for a table that was never used. */
 async function hasTable(instance: Instance, family: Family, ip: RunIp): Promise<boolean> {
-  const routes: readonly { readonly table?: string }[] = JSON.parse(await ip(family, '-j', 'route', 'show', 'table', 'all'));
+  const routes: readonly { readonly table?: string }[] = JSON.parse(
+    await ip(family, '-j', 'route', 'show', 'table', 'all'),
+  );
   return routes.some(({ table }) => table === String(instance.routingTable));
 }
 

@@ -88,7 +88,10 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
       field('namespace') === undefined ? 'default' : text_(field('namespace'), node, 'namespace');
     const labels = stringMap(field('labels'), 'labels');
     if (problems.length === before && Object.keys(labels).length === 0) {
-      refuse(field('labels') ?? node, 'a workload needs at least one label: policies know it by nothing else');
+      refuse(
+        field('labels') ?? node,
+        'a workload needs at least one label: policies know it by nothing else',
+      );
     }
     const attachment = parseAttachment(node, field);
     const addresses = parseAddresses(field('addresses') ?? node);
