@@ -23,7 +23,7 @@ export interface Peer {
   call(host: string, port: number, headers: Record<string, string>, body?: string): Promise<CallAnswer>;
   statuses(host: string, port: number, requests: readonly string[]): Promise<readonly number[]>;
   serveEcho(port: number): Promise<void>;
-  serveFixed(port: number, response: string): Promise<void>;
+  serveScript(port: number): Promise<void>;
   recorded(): Promise<readonly string[]>;
   end(): Promise<void>;
 }
@@ -68,7 +68,7 @@ export async function startPeer(namespace: string): Promise<Peer> {
     call: (host, port, headers, body) => ask({ kind: 'call', host, port, headers, body: body ?? null }),
     statuses: (host, port, requests) => ask({ kind: 'statuses', host, port, requests }),
     serveEcho: (port) => ask({ kind: 'serve-echo', port }),
-    serveFixed: (port, response) => ask({ kind: 'serve-fixed', port, response }),
+    serveScript: (port) => ask({ kind: 'serve-script', port }),
     recorded: () => ask({ kind: 'recorded' }),
     end: () => ended(child),
   };

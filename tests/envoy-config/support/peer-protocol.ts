@@ -25,7 +25,7 @@ export type PeerWork =
       readonly requests: readonly string[];
     }
   | { readonly kind: 'serve-echo'; readonly port: number }
-  | { readonly kind: 'serve-fixed'; readonly port: number; readonly response: string }
+  | { readonly kind: 'serve-script'; readonly port: number }
   | { readonly kind: 'recorded' };
 
 export type PeerAnswer =

@@ -13,7 +13,7 @@ interface Connection {
 }
 
 const connections = new Map<number, Connection>();
-const recorded: Buffer[] = [];
+const recorded: string[] = [];
 let next = 1;
 
 process.on('message', (order: PeerOrder) => {
@@ -46,10 +46,10 @@ async function perform(order: PeerOrder): Promise<{ readonly value: unknown }> {
       return { value: await statuses(order.host, order.port, order.requests) };
     case 'serve-echo':
       return { value: await serveEcho(order.port) };
-    case 'serve-fixed':
-      return { value: await serveFixed(order.port, order.response) };
+    case 'serve-script':
+      return { value: await serveScript(order.port) };
     case 'recorded':
-      return { value: recorded.splice(0).map((bytes) => bytes.toString('latin1')) };
+      return { value: recorded.splice(0) };
   }
 }
 
@@ -215,20 +215,42 @@ async function serveEcho(port: number): Promise<null> {
   return null;
 }
 
-/** Records what a connection sends and answers each request head with fixed bytes. */
-async function serveFixed(port: number, response: string): Promise<null> {
+/**
+ * Records what a connection sends, as it came, and answers each complete request with the bytes that its
+ * X-Answer header holds in base64. A body is complete by its length or its last chunk.
+ */
+async function serveScript(port: number): Promise<null> {
   await listen(port, (socket) => {
-    let received = Buffer.alloc(0);
+    let received = '';
     socket.on('data', (data) => {
-      received = Buffer.concat([received, data]);
-      if (!received.includes('\r\n\r\n')) return;
-      recorded.push(received);
-      received = Buffer.alloc(0);
-      socket.write(Buffer.from(response, 'latin1'));
+      received += data.toString('latin1');
+      for (let end = requestEnd(received); end > 0; end = requestEnd(received)) {
+        const request = received.slice(0, end);
+        received = received.slice(end);
+        recorded.push(request);
+        const answer = /^X-Answer: (\S*)\r$/im.exec(request)?.[1] ?? '';
+        const closing = /^X-Answer-Close: 1\r$/im.test(request);
+        const bytes = Buffer.from(answer, 'base64');
+        if (closing) socket.end(bytes);
+        else socket.write(bytes);
+      }
     });
     socket.on('end', () => socket.end());
   });
   return null;
+}
+
+/** Where the first request ends, or 0 while it is not whole. */
+function requestEnd(text: string): number {
+  const head = text.indexOf('\r\n\r\n');
+  if (head < 0) return 0;
+  const start = head + 4;
+  if (/^transfer-encoding: chunked\r$/im.test(text.slice(0, start))) {
+    const last = /(?:^|\r\n)0\r\n(?:[^\r]+\r\n)*\r\n/.exec(text.slice(start));
+    return last === null ? 0 : start + last.index + last[0].length;
+  }
+  const length = Number(/^content-length: (\d+)\r$/im.exec(text.slice(0, start))?.[1] ?? 0);
+  return text.length >= start + length ? start + length : 0;
 }
 
 function listen(port: number, onConnection: (socket: Socket) => void): Promise<void> {
