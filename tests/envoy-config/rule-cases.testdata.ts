@@ -52,6 +52,10 @@ export const pieces = {
   ],
   hosts: ['web', 'web:80', 'api.example', 'Web'],
   hostPatterns: ['web', 'api\\..*', '.*', 'web|api\\.example', '(?i)web'],
+  services: ['pkg\\.Svc', 'pkg\\..*', '.*', 'Svc|pkg\\.Svc'],
+  calls: ['Say', 'S.*', '.*', 'Say|Sing'],
+  callPaths: ['/pkg.Svc/Say', '/pkg.Svc/Sing', '/Svc/Say', '/pkg.Svc/x/Say', '/pkg.Svc/Say?x', '/pkg.Svc'],
+  contentTypes: ['application/grpc', 'application/grpc+proto', 'application/json'],
   headers: ['x-team', 'x-env'],
   headerValues: ['blue', 'red', ''],
 };

@@ -10,6 +10,7 @@ import {
   firstOf,
   headerEquals,
   headerMatchesRegex,
+  headerPasses,
   headerPresent,
   lookup,
   matcherNode,
@@ -147,9 +148,7 @@ function tests({ condition, path }: Candidate): readonly Matcher_MatcherList_Pre
   } else if (method !== null) {
     predicates.push(headerMatchesRegex(':method', method.regex));
   }
-  for (const { name, value } of headers) {
-    predicates.push(value === null ? headerPresent(name) : headerEquals(name, value));
-  }
+  predicates.push(...headers.map(headerPasses));
   if (host !== null) predicates.push(headerMatchesRegex(':authority', host.regex));
   if (path !== null) predicates.push(headerMatchesRegex(':path', path.regex));
   return predicates;

@@ -11,11 +11,15 @@ export interface Pattern {
   readonly instructions: number;
 }
 
-/** A header must be there and, unless `value` is null, have exactly this value. */
+/** A header (or pseudo header) must be there and its value, several joined by a comma, must be so. */
 export interface HeaderTest {
   /** Lower case. */
   readonly name: string;
-  readonly value: string | null;
+  readonly value:
+    | { readonly kind: 'any' }
+    | { readonly kind: 'exact'; readonly text: string }
+    | { readonly kind: 'prefix'; readonly text: string }
+    | { readonly kind: 'regex'; readonly regex: string };
 }
 
 /** What to do with a header that lacks the wanted value; the request passes either way. */
@@ -67,14 +71,17 @@ export function isProblem(value: Condition | ConditionProblem): value is Conditi
 }
 
 function httpCondition(rule: HttpRule): Condition | null {
-  const headers: HeaderTest[] = rule.headers.map(({ name, value }) => ({ name: name.toLowerCase(), value }));
+  const headers: HeaderTest[] = rule.headers.map(({ name, value }) => ({
+    name: name.toLowerCase(),
+    value: value === null ? { kind: 'any' } : { kind: 'exact', text: value },
+  }));
   const actions: HeaderAction[] = [];
   for (const { name, value, mismatch } of rule.headerMatches) {
     if (value === null) return null;
     const lower = name.toLowerCase();
     switch (mismatch) {
       case 'FAIL':
-        headers.push({ name: lower, value: value === '' ? null : value });
+        headers.push({ name: lower, value: value === '' ? { kind: 'any' } : { kind: 'exact', text: value } });
         break;
       case 'LOG':
         actions.push({ kind: 'log', name: lower, value });
@@ -100,21 +107,35 @@ function httpCondition(rule: HttpRule): Condition | null {
   };
 }
 
-/** A gRPC call is a POST to /service/method (gRPC over HTTP/2, "Requests"). */
+/** A gRPC call is a POST to /service/method with a content type of its own (gRPC over HTTP/2, "Requests"). */
 function grpcCondition(rule: GrpcRule): Condition {
   const [service, method] = [rule.service, rule.method].map((part) => {
-    if (part === null) return '[^/?#]+';
+    if (part === null) return '[^/?]+';
     compile(part);
     return `(?:${part})`;
   });
+  const path = pattern(`/${service}/${method}`);
+  // A pattern of the user may match slashes, which no name has.
+  const names: HeaderTest = { name: ':path', value: { kind: 'regex', regex: '/[^/?]+/[^/?]+' } };
+  const contentType: HeaderTest = {
+    name: 'content-type',
+    value: { kind: 'prefix', text: 'application/grpc' },
+  };
   return {
     rule: rule.id,
     method: pattern('POST'),
-    path: pattern(`/${service}/${method}`),
+    path,
     host: null,
-    headers: [],
+    headers: [
+      ...(path?.shape.kind === 'literals' && path.shape.texts.every(isCallPath) ? [] : [names]),
+      contentType,
+    ],
     actions: [],
   };
+}
+
+function isCallPath(text: string): boolean {
+  return /^\/[^/?]+\/[^/?]+$/.test(text);
 }
 
 function pattern(regex: string | null): Pattern | null {

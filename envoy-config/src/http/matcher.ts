@@ -10,6 +10,7 @@ import {
   Matcher_OnMatchSchema,
   MatcherSchema,
 } from '@weir/xds-ts/xds/type/matcher/v3/matcher';
+import type { HeaderTest } from './condition.ts';
 
 /** What a match leads to, ready to stand in a tree. */
 export type Action = MessageInitShape<typeof TypedExtensionConfigSchema>;
@@ -52,6 +53,20 @@ export function headerMatchesRegex(name: string, regex: string): Matcher_Matcher
 /** Holds when the header is there, with any bytes (`\C` is any byte, even of what is no UTF-8). */
 export function headerPresent(name: string): Matcher_MatcherList_Predicate {
   return headerMatchesRegex(name, '\\C*');
+}
+
+/** Holds when the header passes the test. */
+export function headerPasses({ name, value }: HeaderTest): Matcher_MatcherList_Predicate {
+  switch (value.kind) {
+    case 'any':
+      return headerPresent(name);
+    case 'exact':
+      return headerEquals(name, value.text);
+    case 'prefix':
+      return single(name, { case: 'prefix', value: value.text });
+    case 'regex':
+      return headerMatchesRegex(name, value.regex);
+  }
 }
 
 /** Holds when all of them hold. */
@@ -102,7 +117,7 @@ export function lookup(
 }
 
 type StringMatch =
-  | { case: 'exact'; value: string }
+  | { case: 'exact' | 'prefix'; value: string }
   | { case: 'safeRegex'; value: { regex: string; engineType: { case: 'googleRe2'; value: object } } };
 
 function single(name: string, matchPattern: StringMatch): Matcher_MatcherList_Predicate {

@@ -44,9 +44,9 @@ function canonical({ method, path, host, headers, actions }: Condition): string 
 
 function headerProblem({ headers, actions }: Condition): string | null {
   for (const { name, value } of [...headers, ...actions]) {
-    if (!headerName.test(name)) return `"${name}" is no name of an HTTP header`;
-    if (value !== null && !headerValue.test(value))
-      return `the value for header "${name}" holds a line break or zero byte`;
+    const text = typeof value === 'string' ? value : 'text' in value ? value.text : '';
+    if (name !== ':path' && !headerName.test(name)) return `"${name}" is no name of an HTTP header`;
+    if (!headerValue.test(text)) return `the value for header "${name}" holds a line break or zero byte`;
   }
   const fixed = actions.find((action) => action.name === 'host' && action.kind !== 'log');
   return fixed === undefined ? null : 'the proxy cannot add, delete or replace the header "host"';

@@ -4,9 +4,8 @@ import {
   allOf,
   type Branch,
   firstOf,
-  headerEquals,
   headerMatchesRegex,
-  headerPresent,
+  headerPasses,
   lookup,
   matcherNode,
 } from './matcher.ts';
@@ -159,9 +158,7 @@ function combined(patterns: readonly Pattern[]): readonly string[] {
 function branch(residual: Residual, path: string | null, rule: string | null, allow: AllowLeaf): Branch {
   const predicates = [
     ...(residual.method === null ? [] : [headerMatchesRegex(':method', residual.method.regex)]),
-    ...residual.headers.map(({ name, value }) =>
-      value === null ? headerPresent(name) : headerEquals(name, value),
-    ),
+    ...residual.headers.map(headerPasses),
     ...(residual.host === null ? [] : [headerMatchesRegex(':authority', residual.host.regex)]),
     ...(path === null ? [] : [headerMatchesRegex(':path', path)]),
   ];

@@ -148,15 +148,21 @@ function call(
   });
 }
 
-/** Sends requests one after the other on one connection and returns the status of each. */
+/** The refusal of what says that it is a gRPC call. */
+const refusedCall = '\\r\\ngrpc-status: 7\\r\\n.*\\r\\n\\r\\n$';
+
+/** Sends requests one after the other on one connection and returns the status of each; 403 also for gRPC's. */
 async function statuses(host: string, port: number, requests: readonly string[]): Promise<readonly number[]> {
   let id = await open(host, port);
   const found: number[] = [];
   for (const request of requests) {
     await send(id, request, false);
-    const complete = request.startsWith('HEAD ') ? '\\r\\n\\r\\n$' : '\\r\\n\\r\\n.*(?:denied\\r\\n|end)$';
+    const complete = request.startsWith('HEAD ')
+      ? '\\r\\n\\r\\n$'
+      : `${refusedCall}|\\r\\n\\r\\n.*(?:denied\\r\\n|end)$`;
     const { text, ended } = await receive(id, complete, 5_000);
-    found.push(Number(/^HTTP\/1\.[01] (\d+)/.exec(text)?.[1] ?? 0));
+    const status = Number(/^HTTP\/1\.[01] (\d+)/.exec(text)?.[1] ?? 0);
+    found.push(new RegExp(refusedCall, 's').test(text) ? 403 : status);
     if (ended) id = await open(host, port);
   }
   held(id).socket.destroy();
