@@ -146,7 +146,7 @@ static __noinline __u32 rejudge(struct __sk_buff *skb, const struct packet *pack
 	verdict = judge(&oriented, &fresh, decision);
 
 	here = (hook == WEIR_FROM_WORKLOAD) == !!standing->forward ? &fresh.source : &fresh.destination;
-	if (here->ifindex != skb->ifindex && !has_mark(skb, mark_reinject))
+	if (hook != WEIR_FROM_NETWORK && here->ifindex != skb->ifindex)
 		return hook == WEIR_FROM_WORKLOAD ? WEIR_SOURCE_NOT_OWNED : WEIR_ENDPOINT_UNKNOWN;
 
 	if (verdict == WEIR_DENY)

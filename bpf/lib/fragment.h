@@ -5,6 +5,8 @@
 #pragma once
 #include "report.h"
 
+/* Functions of their own, or their keys would lie on the caller's stack (512 bytes for a whole chain of calls). */
+
 #define FRAGMENTS_NS (2 * NANOSECONDS)
 
 static __always_inline struct weir_fragment_key fragment_key(const struct packet *packet)
@@ -17,7 +19,7 @@ static __always_inline struct weir_fragment_key fragment_key(const struct packet
 	};
 }
 
-static __always_inline void expect_fragments(const struct packet *packet)
+static __noinline void expect_fragments(const struct packet *packet)
 {
 	struct weir_fragment_key key = fragment_key(packet);
 	__u64 now = bpf_ktime_get_coarse_ns();
@@ -25,7 +27,7 @@ static __always_inline void expect_fragments(const struct packet *packet)
 	bpf_map_update_elem(&fragments, &key, &now, BPF_ANY);
 }
 
-static __always_inline int is_expected(const struct packet *packet)
+static __noinline int is_expected(const struct packet *packet)
 {
 	struct weir_fragment_key key = fragment_key(packet);
 	__u64 *first = bpf_map_lookup_elem(&fragments, &key);

@@ -33,7 +33,7 @@ enum weir_reason {
 };
 
 enum weir_direction { WEIR_INGRESS = 0, WEIR_EGRESS = 1 };
-enum weir_hook { WEIR_FROM_WORKLOAD = 0, WEIR_TO_WORKLOAD = 1 };
+enum weir_hook { WEIR_FROM_WORKLOAD = 0, WEIR_TO_WORKLOAD = 1, WEIR_FROM_NETWORK = 2 };
 enum weir_verdict { WEIR_ALLOW = 1, WEIR_DENY = 2, WEIR_L7 = 3 };
 enum weir_event_kind { WEIR_EVENT_DROP = 1, WEIR_EVENT_ALLOW = 2, WEIR_EVENT_REDIRECT = 3 };
 

@@ -5,6 +5,8 @@
 #include "../lib/proxy-leg.h"
 #include "../lib/reset.h"
 
+#define AF_INET 2
+
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* bpf_sk_assign and delivery to a socket work at ingress only: the packet comes in again as if from the workload,
@@ -37,14 +39,37 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	return flow ? forward(skb, flow, from_proxy) : PASS;
 }
 
+/* A workload's address on a packet that did not come in through its interface, nor from the proxy. */
+static __always_inline int is_borrowed(struct __sk_buff *skb, const struct weir_flow_end *sender)
+{
+	return sender->ifindex && sender->ifindex != skb->ingress_ifindex && !has_mark(skb, mark_proxy);
+}
+
+/* Whose an unknown source address is. What this node sends has come in through no interface; but so has what the proxy
+ * sends for others, and there the address itself must tell. */
+static __noinline __u32 unknown_source(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct bpf_fib_lookup route = {
+		.family = AF_INET,
+		.ifindex = skb->ifindex,
+		.ipv4_dst = packet->source.words[3],
+	};
+
+	if (skb->ingress_ifindex)
+		return IDENTITY_WORLD;
+	if (!has_mark(skb, mark_proxy))
+		return IDENTITY_HOST;
+	return bpf_fib_lookup(skb, &route, sizeof(route), 0) == BPF_FIB_LKUP_RET_NOT_FWDED ? IDENTITY_HOST
+											     : IDENTITY_WORLD;
+}
+
 /* The first packet of a connection, or one in mid-stream that nobody remembers. `flags` say as what it is judged. */
 static __noinline int open_flow(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
 				     struct decision *decision, __u16 flags)
 {
 	struct weir_flow fresh = {
 		.flags = flags | (standing->sender_is_low ? WEIR_SOURCE_IS_LOW : 0),
-		/* What this node itself sends has come in through no interface. */
-		.source.identity = skb->ingress_ifindex ? IDENTITY_WORLD : IDENTITY_HOST,
+		.source.identity = unknown_source(skb, packet),
 	};
 	struct weir_flow *living = standing->flow;
 	enum weir_verdict verdict;
@@ -52,6 +77,8 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	verdict = judge(packet, &fresh, decision);
 	if (fresh.destination.ifindex != skb->ifindex)
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_ENDPOINT_UNKNOWN);
+	if (is_borrowed(skb, &fresh.source))
+		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 	if (verdict == WEIR_DENY)
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
 	if (flags & WEIR_LEG) {
@@ -84,35 +111,13 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	return PASS;
 }
 
-/* An answer from outside to a connection that the proxy opened on behalf of this workload: its opening segment left
- * the node where no program of ours sits, so it is judged and remembered now. */
-static __noinline int adopt_leg(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
-				     struct decision *decision)
-{
-	struct weir_flow fresh = { .flags = WEIR_LEG | (standing->sender_is_low ? 0 : WEIR_SOURCE_IS_LOW) };
-	struct packet opening = *packet;
-
-	opening.source = packet->destination;
-	opening.destination = packet->source;
-	opening.source_port = packet->destination_port;
-	opening.destination_port = packet->source_port;
-	if (judge(&opening, &fresh, decision) == WEIR_DENY)
-		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
-	if (fresh.source.ifindex != skb->ifindex)
-		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_ENDPOINT_UNKNOWN);
-	fresh.proxy_port = decision->proxy_port;
-	if (remember(standing, &fresh))
-		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_CONNTRACK_REFUSED);
-	return send_round(skb);
-}
-
 /* In this order:
  *   1. ARP passes; other families and what cannot be parsed are dropped;
  *   2. resets that these programs made pass;
  *   3. later fragments follow their first;
  *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
- *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; else it goes on, to the workload or
- *      to the proxy;
+ *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
+ *      address is dropped; else it goes on, to the workload or to the proxy;
  *   6. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
  *      that are not tracked are dropped;
  *   7. an answer to the proxy is remembered as the proxy's and sent round to it;
@@ -169,6 +174,8 @@ int to_workload(struct __sk_buff *skb)
 			if (reason)
 				return cut(skb, &packet, &standing, &decision, reason, from_proxy);
 		}
+		if (is_borrowed(skb, standing.forward ? &flow->source : &flow->destination))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		touch(&standing, &packet);
 		if (packet.first_fragment)
 			expect_fragments(&packet);
@@ -183,7 +190,10 @@ int to_workload(struct __sk_buff *skb)
 		if (answers_proxy(skb, &packet)) {
 			if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
 				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
-			return adopt_leg(skb, &packet, &standing, &decision);
+			reason = adopt_leg(&packet, &standing, &decision);
+			if (reason)
+				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason);
+			return send_round(skb);
 		}
 		if ((packet.tcp_flags & TCP_RST) || (packet.tcp_flags & TCP_SYN))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
@@ -192,7 +202,7 @@ int to_workload(struct __sk_buff *skb)
 		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
 	/* A SYN that from_workload let pass a moment ago. */
 	if (flow && standing.forward && !is_finished(flow) && is_current(flow) &&
-	    flow->destination.ifindex == skb->ifindex && !flow->proxy_port)
+	    flow->destination.ifindex == skb->ifindex && !flow->proxy_port && !is_borrowed(skb, &flow->source))
 		return PASS;
 	return open_flow(skb, &packet, &standing, &decision, WEIR_INGRESS_ONLY);
 }

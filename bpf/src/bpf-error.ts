@@ -10,7 +10,7 @@ export class BpfError extends Error {
 
   constructor(code: string, operation: string, log: string) {
     const summary = summarise(log);
-    super(`cannot ${operation}: ${code}${summary === '' ? '' : ` (${summary})`}${advice(code)}`);
+    super(`cannot ${operation}: ${code}${summary === '' ? '' : ` (${summary})`}${advice(code, log)}`);
     this.code = code;
     this.operation = operation;
     this.log = log;
@@ -39,8 +39,10 @@ export function summarise(log: string): string {
   return (lines[0] ?? '').replace(/^libbpf: /, '');
 }
 
-function advice(code: string): string {
-  if (code === 'EPERM' || code === 'EACCES') return '; run as root, or with CAP_BPF and CAP_NET_ADMIN';
+function advice(code: string, log: string): string {
+  const refused = log.includes('-- BEGIN PROG LOAD LOG --');
+  if (!refused && (code === 'EPERM' || code === 'EACCES'))
+    return '; run as root, or with CAP_BPF and CAP_NET_ADMIN';
   if (code === 'E2BIG' || code === 'ENOSPC') return '; the map is full: raise its capacity';
   return '';
 }

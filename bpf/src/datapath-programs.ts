@@ -2,31 +2,37 @@ import { resolve } from 'node:path';
 import { loadObject } from './bpf-object.ts';
 import type { DatapathOptions } from './datapath-options.ts';
 import { buildFolder, type FdHandle, native } from './native.ts';
-import type { PinFolder } from './pin-folder.ts';
+import { type PinFolder, removePinFolder } from './pin-folder.ts';
 import { programAt, type TcHook } from './tc-attachment.ts';
 
-/** What runs on which hook of a workload's host-side interface. */
-export const placement = Object.freeze([
-  { program: 'from_workload', object: 'from-workload.bpf.o', hook: 'ingress' },
-  { program: 'to_workload', object: 'to-workload.bpf.o', hook: 'egress' },
+/** What an interface is to the datapath. */
+export type InterfaceRole = 'workload' | 'network';
+
+/** What runs on which hook of which interfaces. */
+const placement = Object.freeze([
+  { program: 'from_workload', object: 'from-workload.bpf.o', role: 'workload', hook: 'ingress' },
+  { program: 'to_workload', object: 'to-workload.bpf.o', role: 'workload', hook: 'egress' },
+  { program: 'from_network', object: 'from-network.bpf.o', role: 'network', hook: 'ingress' },
 ] as const);
 
 /** A loaded program and its constants as they are in the kernel. */
 export interface LoadedProgram {
+  readonly name: string;
+  readonly role: InterfaceRole;
   readonly hook: TcHook;
   readonly handle: FdHandle;
   readonly tag: string;
   readonly constants: Uint8Array;
 }
 
-/** Both programs and the maps they share. */
+/** All programs and the maps they share. */
 export interface LoadedPrograms {
   readonly programs: readonly LoadedProgram[];
   readonly maps: Readonly<Record<string, FdHandle>>;
   close(): void;
 }
 
-/** Loads both programs over the folder's maps, making those that are missing. */
+/** Loads all programs over the folder's maps, making those that are missing. */
 export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedPrograms {
   const maxEntries = capacities(options, pins);
   const handles: FdHandle[] = [];
@@ -35,7 +41,7 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
   };
   let maps: Readonly<Record<string, FdHandle>> = {};
   try {
-    const programs = placement.map(({ program, object, hook }) => {
+    const programs = placement.map(({ program, object, role, hook }) => {
       const loaded = loadObject(
         {
           path: resolve(buildFolder, object),
@@ -55,6 +61,8 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
       maps = { ...loaded.maps, ...maps };
       const handle = required(loaded.programs, program);
       return Object.freeze({
+        name: program,
+        role,
         hook,
         handle,
         tag: native.programInfo(handle).tag,
@@ -64,6 +72,7 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
     return Object.freeze({ programs, maps, close });
   } catch (error) {
     close();
+    if (pins.found.size === 0) removePinFolder(pins.path);
     throw error;
   }
 }
@@ -78,7 +87,7 @@ export function inspect(
   if (handle === undefined) return 'absent';
   try {
     const info = native.programInfo(handle);
-    if (!info.mapIds.includes(mapId)) return 'foreign';
+    if (!info.mapIds.includes(mapId) || info.name !== program.name) return 'foreign';
     const same = info.tag === program.tag && Buffer.compare(constantsOf(handle), program.constants) === 0;
     return same ? 'current' : 'outdated';
   } finally {

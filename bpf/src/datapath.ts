@@ -3,7 +3,7 @@ import { readCounters } from './counters.ts';
 import { codecs } from './datapath-codecs.ts';
 import type { Connection, DatapathMaps } from './datapath-maps.ts';
 import { checkMarks, type DatapathOptions } from './datapath-options.ts';
-import { inspect, loadPrograms, required } from './datapath-programs.ts';
+import { type InterfaceRole, inspect, loadPrograms, required } from './datapath-programs.ts';
 import { type DatapathEvent, decodeEvents, type EventStream } from './events.ts';
 import { kernelArray, kernelMap } from './kernel-map.ts';
 import { u32 } from './layout.ts';
@@ -17,7 +17,8 @@ import { attachTc, detachTc } from './tc-attachment.ts';
 /** An interface that carries programs of this instance. */
 export interface AttachedInterface {
   readonly ifindex: Ifindex;
-  /** Both programs are there and are those of this build and these constants. */
+  readonly role: InterfaceRole;
+  /** Every program of the role is there and is that of this build and these constants. */
   readonly current: boolean;
 }
 
@@ -30,9 +31,14 @@ export interface Datapath {
   /** True when maps of an earlier process were adopted. */
   readonly adopted: boolean;
   readonly maps: DatapathMaps;
-  /** Puts both programs on the interface's clsact hooks; what stood there of ours is replaced atomically. */
-  attach(ifindex: Ifindex): void;
-  /** Takes both programs off. False when none were there. An interface that is gone counts as detached. */
+  /**
+   * Puts the role's programs on the interface's clsact hooks; what stood there of ours is replaced atomically, hook by
+   * hook. `workload` (the default) is the host side of a workload's veth, where policy is judged; `network` is an
+   * interface to the rest of the world, which needs it for proxied connections only. A workload's interface that
+   * carries L7 ingress from the node's own addresses needs the sysctl accept_local=1 and rp_filter other than 1.
+   */
+  attach(ifindex: Ifindex, role?: InterfaceRole): void;
+  /** Takes our programs off. False when none were there. An interface that is gone counts as detached. */
   detach(ifindex: Ifindex): boolean;
   /** Interfaces of this namespace that carry programs of this instance, whoever put them there. */
   attached(): readonly AttachedInterface[];
@@ -72,17 +78,20 @@ export function openDatapath(options: DatapathOptions): Datapath {
   };
 
   const detach = (interfaceNumber: Ifindex): boolean => {
-    let found = false;
-    for (const { hook } of programs) found = detachTc(interfaceNumber, hook) || found;
-    return found;
+    const ingress = detachTc(interfaceNumber, 'ingress');
+    return detachTc(interfaceNumber, 'egress') || ingress;
   };
 
   const attached = (): readonly AttachedInterface[] =>
     native.interfaces().flatMap((number) => {
-      const states = programs.map((program) => inspect(number, program, conntrackId));
-      const current = states.every((found) => found === 'current');
-      const ours = states.some((found) => found === 'current' || found === 'outdated');
-      return ours ? [Object.freeze({ ifindex: ifindex(number), current })] : [];
+      const found = programs.map((program) => ({
+        role: program.role,
+        state: inspect(number, program, conntrackId),
+      }));
+      const ours = found.filter(({ state }) => state === 'current' || state === 'outdated');
+      const role = ours.some((program) => program.role === 'workload') ? 'workload' : 'network';
+      const current = found.every((program) => program.role !== role || program.state === 'current');
+      return ours.length > 0 ? [Object.freeze({ ifindex: ifindex(number), role, current })] : [];
     });
 
   const close = (): void => {
@@ -99,8 +108,11 @@ export function openDatapath(options: DatapathOptions): Datapath {
     instance: options.instance,
     adopted,
     maps,
-    attach(interfaceNumber: Ifindex): void {
-      for (const { hook, handle } of programs) attachTc(interfaceNumber, hook, handle);
+    attach(interfaceNumber: Ifindex, role: InterfaceRole = 'workload'): void {
+      for (const program of programs) {
+        if (program.role === role) attachTc(interfaceNumber, program.hook, program.handle);
+      }
+      if (role === 'network') detachTc(interfaceNumber, 'egress');
     },
     detach,
     attached,

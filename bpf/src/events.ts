@@ -12,12 +12,15 @@ import {
 } from './numbers.ts';
 import { type DropReason, dropReason } from './reasons.ts';
 
+/** Where a packet was seen: coming from a workload, about to reach one, or coming from the rest of the world. */
+export type Hook = keyof typeof codes.hook;
+
 /** What every event tells: which packet, where, when. */
 export interface EventFlow {
   /** Nanoseconds of CLOCK_MONOTONIC. */
   readonly timestampNs: bigint;
   readonly ifindex: Ifindex;
-  readonly hook: 'from-workload' | 'to-workload';
+  readonly hook: Hook;
   /** IANA number. */
   readonly protocol: number;
   readonly source: FlowEnd & { readonly identity: IdentityNumber };
@@ -50,6 +53,8 @@ export interface EventStream {
   close(): Promise<void>;
 }
 
+const hookNames: readonly Hook[] = ['from-workload', 'to-workload', 'from-network'];
+
 /** Decodes what the ring buffer hands over: records of a length, padding to 8 bytes, and that many bytes. */
 export function decodeEvents(records: Uint8Array): readonly DatapathEvent[] {
   const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
@@ -67,7 +72,7 @@ function decodeEvent(view: DataView, at: number): DatapathEvent {
   const flow: EventFlow = {
     timestampNs: raw.timestamp_ns,
     ifindex: ifindex(raw.ifindex),
-    hook: raw.hook === codes.hook['to-workload'] ? 'to-workload' : 'from-workload',
+    hook: hookNames[raw.hook] ?? 'from-workload',
     protocol: raw.protocol,
     source: {
       address: raw.source,

@@ -21,7 +21,8 @@ export type {
   WideningKey,
 } from './datapath-maps.ts';
 export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
-export type { DatapathEvent, EventFlow, EventStream } from './events.ts';
+export type { InterfaceRole } from './datapath-programs.ts';
+export type { DatapathEvent, EventFlow, EventStream, Hook } from './events.ts';
 export {
   anyIdentity,
   type Generation,

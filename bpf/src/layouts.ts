@@ -80,7 +80,7 @@ export const layouts = Object.freeze({
 /** Numbers of lib/shared.h that structures carry. */
 export const codes = Object.freeze({
   direction: Object.freeze({ ingress: 0, egress: 1 }),
-  hook: Object.freeze({ 'from-workload': 0, 'to-workload': 1 }),
+  hook: Object.freeze({ 'from-workload': 0, 'to-workload': 1, 'from-network': 2 }),
   verdict: Object.freeze({ allow: 1, deny: 2, l7: 3 }),
   event: Object.freeze({ drop: 1, allow: 2, redirect: 3 }),
   flow: Object.freeze({

@@ -137,6 +137,7 @@ export function openLabDatapath(lab: string, options: Partial<DatapathOptions> =
     datapath.maps.endpoints.set(linkOf(link), endpoint);
     datapath.attach(linkOf(link));
   }
+  datapath.attach(linkOf(outside.link), 'network');
   return datapath;
 }
 

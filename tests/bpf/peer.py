@@ -61,11 +61,13 @@ def proxy(accepted, client, mark):
 
 
 def echo(accepted, client):
-    """Says who came, then says everything back."""
+    """Says who came, then says everything back; "bye" is answered by an end."""
     try:
         accepted.sendall(f"{client[0]}:{client[1]}\n".encode())
         while data := accepted.recv(65536):
             accepted.sendall(data)
+            if data.endswith(b"bye"):
+                break
     except OSError:
         pass
     finally:
@@ -116,6 +118,9 @@ def run(command):
         made.bind((command.get("host", "0.0.0.0"), command.get("port", 0)))
         sockets[name] = made
         return made.getsockname()[1]
+    if op == "connect_udp":
+        sockets[name].connect((command["host"], command["port"]))
+        return True
     if op == "send_to":
         return sockets[name].sendto(b"x" * command.get("bytes", 1), (command["host"], command["port"]))
     if op == "receive_from":

@@ -1,60 +1,327 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { type Datapath, noSet, proxyPort, setNumber } from '@weir/bpf';
-import { apply, enterLab, marks, openLabDatapath, workloads } from './lab.ts';
+import { after, afterEach, before, describe, test } from 'node:test';
+import {
+  type Datapath,
+  identityNumber,
+  ipPrefix,
+  type PolicyVerdict,
+  type Reason,
+  setNumber,
+} from '@weir/bpf';
+import {
+  apply,
+  enterLab,
+  nodeAddress,
+  openLabDatapath,
+  outside,
+  type Rule,
+  type WorkloadName,
+  workloads,
+} from './lab.ts';
 import { openPeer, type Peer } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
-const tcp = 6;
+const allow = { kind: 'allow' } as const;
 const deny = { kind: 'deny' } as const;
-const proxy = 15001;
+const tcp = 6;
+const udp = 17;
+const icmp = 1;
 
-describe('verdicts on real connections', () => {
+type From = 'alpha' | 'node' | 'outside';
+
+interface Case {
+  readonly name: string;
+  readonly rules: Partial<Record<WorkloadName, readonly Rule[]>>;
+  readonly from?: From;
+  /** Port of beta that is tried; 80 and 8080 have servers. */
+  readonly port?: number;
+  readonly passes: boolean;
+  readonly reason?: Reason;
+}
+
+const ingress = (peer: number, verdict: PolicyVerdict, port?: number, portPrefixLength?: number): Rule => ({
+  direction: 'ingress',
+  peer,
+  protocol: port === undefined ? 0 : tcp,
+  ...(port === undefined ? {} : { port }),
+  ...(portPrefixLength === undefined ? {} : { portPrefixLength }),
+  verdict,
+});
+const egress = (peer: number, verdict: PolicyVerdict, port?: number): Rule => ({
+  ...ingress(peer, verdict, port),
+  direction: 'egress',
+});
+
+const cases: readonly Case[] = [
+  { name: 'nothing enforced', rules: {}, passes: true },
+  { name: 'ingress allows the peer', rules: { beta: [ingress(1001, allow)] }, passes: true },
+  { name: 'ingress allows any peer', rules: { beta: [ingress(0, allow)] }, passes: true },
+  {
+    name: 'ingress allows somebody else',
+    rules: { beta: [ingress(1003, allow)] },
+    passes: false,
+    reason: 'policy-default-deny',
+  },
+  { name: 'ingress denies', rules: { beta: [ingress(1001, deny)] }, passes: false, reason: 'policy-deny' },
+  {
+    name: 'deny of any peer beats allow of the peer',
+    rules: { beta: [ingress(1001, allow), ingress(0, deny)] },
+    passes: false,
+    reason: 'policy-deny',
+  },
+  {
+    name: 'deny of the peer beats allow of any',
+    rules: { beta: [ingress(1001, deny), ingress(0, allow)] },
+    passes: false,
+    reason: 'policy-deny',
+  },
+  {
+    name: 'the longer prefix of one identity counts: port before any',
+    rules: { beta: [ingress(1001, deny), ingress(1001, allow, 80)] },
+    passes: true,
+  },
+  {
+    name: 'the longer prefix of one identity counts: another port',
+    rules: { beta: [ingress(1001, deny), ingress(1001, allow, 8080)] },
+    passes: false,
+    reason: 'policy-deny',
+  },
+  { name: 'a range of ports holds its ports', rules: { beta: [ingress(1001, allow, 64, 11)] }, passes: true },
+  {
+    name: 'a range of ports holds no others',
+    rules: { beta: [ingress(1001, allow, 64, 11)] },
+    port: 8080,
+    passes: false,
+    reason: 'policy-default-deny',
+  },
+  { name: 'any port of a protocol', rules: { beta: [ingress(1001, allow, 0, 0)] }, port: 8080, passes: true },
+  {
+    name: 'L4 allow of any peer beats L7 of the peer',
+    rules: { beta: [ingress(0, allow, 80), ingress(1001, { kind: 'l7', set: setNumber(9) }, 80)] },
+    passes: true,
+  },
+  {
+    name: 'L7 without a proxy for the pair',
+    rules: { beta: [ingress(1001, { kind: 'l7', set: setNumber(9) }, 80)] },
+    passes: false,
+    reason: 'l7-unavailable',
+  },
+  { name: 'egress allows', rules: { alpha: [egress(1002, allow, 80)] }, passes: true },
+  {
+    name: 'egress denies by default',
+    rules: { alpha: [egress(1003, allow, 80)] },
+    passes: false,
+    reason: 'policy-default-deny',
+  },
+  {
+    name: 'egress allows, ingress denies',
+    rules: { alpha: [egress(1002, allow)], beta: [ingress(1001, deny)] },
+    passes: false,
+    reason: 'policy-deny',
+  },
+  {
+    name: 'replies pass where the server may open nothing',
+    rules: { beta: [ingress(1001, allow), egress(1003, allow)] },
+    passes: true,
+  },
+  {
+    name: 'replies pass where the client admits nobody',
+    rules: { alpha: [egress(1002, allow), ingress(1003, allow)] },
+    passes: true,
+  },
+  { name: 'the node is identity 1', from: 'node', rules: { beta: [ingress(1, allow)] }, passes: true },
+  {
+    name: 'the node is judged',
+    from: 'node',
+    rules: { beta: [ingress(1001, allow)] },
+    passes: false,
+    reason: 'policy-default-deny',
+  },
+  {
+    name: 'unknown addresses are identity 2',
+    from: 'outside',
+    rules: { beta: [ingress(2, allow)] },
+    passes: true,
+  },
+  {
+    name: 'unknown addresses are judged',
+    from: 'outside',
+    rules: { beta: [ingress(1001, allow)] },
+    passes: false,
+    reason: 'policy-default-deny',
+  },
+];
+
+describe('verdicts on real packets', () => {
   let datapath: Datapath;
-  let alpha: Peer;
-  let beta: Peer;
-  let node: Peer;
+  const peers = new Map<string, Peer>();
+  const peer = (name: string): Peer => peers.get(name)!;
+  let number = 0;
+  const fresh = () => {
+    number += 1;
+    return `c${number}`;
+  };
 
   before(async () => {
     datapath = openLabDatapath(lab);
-    alpha = openPeer(lab, 'alpha');
-    beta = openPeer(lab, 'beta');
-    node = openPeer(lab, 'node');
-    await beta.listen('web', 80);
+    for (const place of ['alpha', 'beta', 'gamma', 'node', 'outside'] as const)
+      peers.set(place, openPeer(lab, place));
+    await peer('beta').listen('web', 80);
+    await peer('beta').listen('other', 8080);
+    await peer('outside').listen('web', 80);
+    await peer('beta').ask({ op: 'udp', name: 'dns', port: 53 });
+  });
+
+  afterEach(() => {
+    for (const name of Object.keys(workloads) as WorkloadName[]) apply(datapath, name, [], []);
+    for (const [prefix] of [...datapath.maps.ipcache.entries()]) datapath.maps.ipcache.delete(prefix);
   });
 
   after(async () => {
-    await Promise.all([alpha.close(), beta.close(), node.close()]);
+    await Promise.all([...peers.values()].map((open) => open.close()));
     datapath.remove();
   });
 
-  test('a workload without enforced directions is reached', async () => {
-    assert.match(await alpha.connect('c', workloads.beta.address, 80), /^\d+$/);
-    assert.match(await alpha.receive('c'), /^10\.71\.1\.2:/);
-  });
-
-  test('deny', async () => {
-    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, protocol: tcp, port: 80, verdict: deny }]);
-    assert.equal(await alpha.connect('c', workloads.beta.address, 80, { timeout: 0.3 }), 'ETIMEDOUT');
-    assert.ok(datapath.counters()['policy-deny'] >= 1n);
-  });
-
-  test('redirect with the real client address', async () => {
-    const set = setNumber(7);
-    await node.listen('proxy', proxy, {
-      host: '127.0.0.1',
-      mark: marks.proxy,
-      transparent: true,
-      proxy: true,
+  for (const { name, rules, from = 'alpha', port = 80, passes, reason } of cases) {
+    test(name, async () => {
+      for (const [workload, list] of Object.entries(rules)) apply(datapath, workload as WorkloadName, list);
+      const earlier = datapath.counters();
+      const connection = fresh();
+      const answer = await peer(from).connect(connection, workloads.beta.address, port, {
+        timeout: passes ? 2 : 0.2,
+      });
+      const later = datapath.counters();
+      if (passes) {
+        assert.match(answer, /^\d+$/);
+        const source =
+          from === 'alpha' ? workloads.alpha.address : from === 'outside' ? outside.address : '10.71.2.1';
+        assert.match(await peer(from).receive(connection), new RegExp(`^${source.replaceAll('.', '\\.')}:`));
+        assert.equal(later.redirected, earlier.redirected, 'nothing went to the proxy');
+      } else {
+        assert.equal(answer, 'ETIMEDOUT');
+        assert.ok(reason !== undefined && later[reason] > earlier[reason], `${reason} is counted`);
+      }
+      await peer(from).shut(connection);
     });
-    datapath.maps.pairs.set({ egressSet: noSet, ingressSet: set }, { proxyPort: proxyPort(proxy) });
+  }
+
+  test('identities of the ipcache, the longest prefix first', async () => {
+    datapath.maps.ipcache.set(ipPrefix('10.71.0.0/16'), identityNumber(5001));
+    datapath.maps.ipcache.set(ipPrefix(outside.address), identityNumber(5002));
+    apply(datapath, 'beta', [ingress(5002, allow)]);
+    assert.match(await peer('outside').connect(fresh(), workloads.beta.address, 80), /^\d+$/);
+    datapath.maps.ipcache.delete(ipPrefix(outside.address));
+    assert.equal(
+      await peer('outside').connect(fresh(), workloads.beta.address, 80, { timeout: 0.2 }),
+      'ETIMEDOUT',
+    );
+  });
+
+  test('egress to outside', async () => {
+    apply(datapath, 'alpha', [egress(2, allow, 80)]);
+    assert.match(await peer('alpha').connect(fresh(), outside.address, 80), /^\d+$/);
+    apply(datapath, 'alpha', [egress(2, deny, 80)]);
+    assert.equal(await peer('alpha').connect(fresh(), outside.address, 80, { timeout: 0.2 }), 'ETIMEDOUT');
+  });
+
+  test('UDP: a request passes with its reply, another port does not', async () => {
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, protocol: udp, port: 53, verdict: allow }]);
+    const port = Number(await peer('alpha').ask({ op: 'udp', name: 'u' }));
+    await peer('alpha').ask({ op: 'send_to', name: 'u', host: workloads.beta.address, port: 53 });
+    assert.equal(
+      await peer('beta').ask({ op: 'receive_from', name: 'dns' }),
+      `1,${workloads.alpha.address},${port}`,
+    );
     apply(datapath, 'beta', [
-      { direction: 'ingress', peer: 1001, protocol: tcp, port: 80, verdict: { kind: 'l7', set } },
+      { direction: 'ingress', peer: 1001, protocol: udp, port: 53, verdict: allow },
+      { direction: 'egress', peer: 1003, verdict: allow },
     ]);
-    assert.match(await alpha.connect('c', workloads.beta.address, 80), /^\d+$/);
-    assert.match(await alpha.receive('c'), /^10\.71\.1\.2:/);
-    assert.equal(datapath.counters().redirected, 1n);
-    await alpha.send('c', 'hello');
-    assert.equal(await alpha.receive('c'), 'hello');
+    await peer('beta').ask({ op: 'send_to', name: 'dns', host: workloads.alpha.address, port });
+    assert.equal(
+      await peer('alpha').ask({ op: 'receive_from', name: 'u' }),
+      `1,${workloads.beta.address},53`,
+    );
+    await peer('beta').ask({ op: 'send_to', name: 'dns', host: workloads.alpha.address, port: 5353 });
+    assert.ok(datapath.counters()['policy-default-deny'] > 0n);
+  });
+
+  test('UDP in fragments: they follow the first', async () => {
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, protocol: udp, port: 53, verdict: allow }]);
+    await peer('alpha').ask({ op: 'udp', name: 'big' });
+    await peer('alpha').ask({
+      op: 'send_to',
+      name: 'big',
+      host: workloads.beta.address,
+      port: 53,
+      bytes: 8000,
+    });
+    assert.match(await peer('beta').ask({ op: 'receive_from', name: 'dns' }), /^8000,/);
+    const earlier = datapath.counters();
+    await peer('alpha').ask({
+      op: 'send_to',
+      name: 'big',
+      host: workloads.beta.address,
+      port: 54,
+      bytes: 8000,
+    });
+    const later = datapath.counters();
+    assert.ok(later['policy-default-deny'] > earlier['policy-default-deny']);
+    assert.ok(later['fragment-unknown'] > earlier['fragment-unknown']);
+  });
+
+  test('ICMP: by its type', async () => {
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, protocol: icmp, port: 8, verdict: allow }]);
+    assert.equal(await peer('alpha').ask({ op: 'ping', host: workloads.beta.address }), '0');
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, protocol: icmp, port: 13, verdict: allow }]);
+    assert.equal(
+      await peer('alpha').ask({ op: 'ping', host: workloads.beta.address, timeout: 0.2 }),
+      'ETIMEDOUT',
+    );
+  });
+
+  test('ICMP errors that answer a tracked packet pass: a closed port is refused', async () => {
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, protocol: udp, verdict: allow }]);
+    apply(datapath, 'alpha', [egress(1002, allow)], ['ingress', 'egress']);
+    await peer('alpha').ask({ op: 'udp', name: 'closed' });
+    await peer('alpha').ask({ op: 'connect_udp', name: 'closed', host: workloads.beta.address, port: 99 });
+    await peer('alpha').send('closed', 'x');
+    assert.equal(await peer('alpha').receive('closed', 1), 'ECONNREFUSED');
+  });
+
+  test('an address that the workload does not own', async () => {
+    const earlier = datapath.counters();
+    const mac = '020000000000';
+    // IPv4, UDP 10.71.3.2:1000 (gamma's address) to 10.71.2.2:53.
+    const frame = `${mac}${mac}0800${'4500001c000040004011'}0000${'0a470302'}${'0a470202'}${'03e80035'}${'00080000'}`;
+    await peer('alpha').ask({ op: 'frame', interface: 'eth0', hex: frame });
+    assert.equal(datapath.counters()['source-not-owned'], earlier['source-not-owned'] + 1n);
+  });
+
+  for (const [what, hex, reason] of [
+    ['IPv6', `86dd60000000${'00'.repeat(36)}`, 'family-unsupported'],
+    ['a VLAN tag', `81000001${'0800'}${'45'}${'00'.repeat(40)}`, 'family-unsupported'],
+    ['a header cut short', `080045000014${'00'.repeat(4)}40060000${'0a470102'}${'0a470202'}`, 'malformed'],
+    ['an IP header length of nothing', `080041000014${'00'.repeat(40)}`, 'malformed'],
+  ] as const) {
+    test(`${what} is dropped: ${reason}`, async () => {
+      const earlier = datapath.counters();
+      await peer('alpha').ask({ op: 'frame', interface: 'eth0', hex: `${'02'.repeat(12)}${hex}` });
+      assert.equal(datapath.counters()[reason], earlier[reason] + 1n);
+    });
+  }
+
+  test('a workload that no endpoint entry knows sends nothing', async () => {
+    const [entry] = [...datapath.maps.endpoints.entries()].filter(([, value]) => value.identity === 1003);
+    datapath.maps.endpoints.delete(entry![0]);
+    const [address] = [...datapath.maps.localAddresses.entries()].filter(
+      ([, value]) => value.identity === 1003,
+    );
+    datapath.maps.localAddresses.delete(address![0]);
+    const earlier = datapath.counters();
+    assert.equal(await peer('gamma').connect(fresh(), nodeAddress, 1, { timeout: 0.2 }), 'ETIMEDOUT');
+    assert.ok(datapath.counters()['endpoint-unknown'] > earlier['endpoint-unknown']);
+    datapath.maps.endpoints.set(...entry!);
+    datapath.maps.localAddresses.set(...address!);
+    assert.equal(await peer('gamma').connect(fresh(), nodeAddress, 1, { timeout: 0.2 }), 'ECONNREFUSED');
   });
 });

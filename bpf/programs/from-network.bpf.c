@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Ingress of an interface that leads to the rest of the world. It judges nothing that is new: that happens where it
+ * reaches a workload. But segments of connections that the proxy holds must be told to stay here before the stack
+ * looks at them: early demultiplexing finds the proxy's socket, the route leads on to the workload, and ip_forward
+ * drops what has a socket (seen on 6.18). */
+#include "../lib/flow.h"
+#include "../lib/proxy-leg.h"
+#include "../lib/reset.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+/* Ends a living connection for `reason`: a reset to the peer outside and one to the proxy. */
+static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct weir_flow *flow,
+			       struct decision *decision, enum weir_reason reason)
+{
+	drop(skb, packet, decision, WEIR_FROM_NETWORK, reason);
+	flow->flags |= WEIR_CUT;
+	if (reset_both(skb, packet, WEIR_FROM_NETWORK))
+		return DROP;
+	set_mark(skb, mark_deliver);
+	return PASS;
+}
+
+/* In this order:
+ *   1. what is not TCP, cannot be parsed, or opens a connection passes: its own hook judges it;
+ *   2. a tracked connection that is not the proxy's passes as well;
+ *   3. the first answer to a connection that the proxy opened is judged and remembered;
+ *   4. the proxy's connections are cut or judged anew as everywhere, else delivered to it. */
+SEC("tc")
+int from_network(struct __sk_buff *skb)
+{
+	struct standing standing = {};
+	struct packet packet = {};
+	struct decision decision = { .direction = WEIR_INGRESS };
+	struct weir_flow *flow;
+	__u32 reason;
+
+	/* Nobody outside may set our marks (they do not cross machines; another program might have). */
+	if (skb->mark & mark_mask)
+		set_mark(skb, 0);
+	if (parse(skb, &packet) != PARSED || packet.protocol != IPPROTO_TCP || packet.later_fragment || packet.quoted ||
+	    is_opening(&packet))
+		return PASS;
+	find_flow(&packet, &standing);
+	flow = standing.flow;
+	if (!flow) {
+		if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) || !answers_proxy(skb, &packet))
+			return PASS;
+		reason = adopt_leg(&packet, &standing, &decision);
+		if (reason)
+			return drop(skb, &packet, &decision, WEIR_FROM_NETWORK, reason);
+		set_mark(skb, mark_deliver);
+		return PASS;
+	}
+	if (!flow->proxy_port && !(flow->flags & WEIR_LEG))
+		return PASS;
+	if (flow->flags & WEIR_CUT)
+		return cut(skb, &packet, flow, &decision, WEIR_PERMISSION_LOST);
+	if (!is_current(flow)) {
+		reason = rejudge(skb, &packet, &standing, &decision, WEIR_FROM_NETWORK);
+		if (reason)
+			return cut(skb, &packet, flow, &decision, reason);
+	}
+	touch(&standing, &packet);
+	set_mark(skb, mark_deliver);
+	return PASS;
+}

@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { type Datapath, noSet, proxyPort, type Reason, setNumber } from '@weir/bpf';
+import {
+  apply,
+  enterLab,
+  marks,
+  openLabDatapath,
+  outside,
+  type Rule,
+  type WorkloadName,
+  workloads,
+} from './lab.ts';
+import { openPeer, type Peer } from './peer.ts';
+
+const lab = enterLab(import.meta.filename);
+const tcp = 6;
+const allow = { kind: 'allow' } as const;
+const narrow = setNumber(7);
+const wide = setNumber(8);
+const sending = setNumber(21);
+const port = 15001;
+
+const rule = (direction: Rule['direction'], peer: number, verdict: Rule['verdict']): Rule => ({
+  direction,
+  peer,
+  protocol: tcp,
+  port: 80,
+  verdict,
+});
+
+describe('redirected connections', () => {
+  let datapath: Datapath;
+  const peers = new Map<string, Peer>();
+  const peer = (name: string): Peer => peers.get(name)!;
+  const proxyListener = { host: '127.0.0.1', mark: marks.proxy, transparent: true, proxy: true };
+  let number = 0;
+  const fresh = () => {
+    number += 1;
+    return `c${number}`;
+  };
+  /** Opens a connection, has it answered once, and gives its name. */
+  const establish = async (from: string, to: string, source: string): Promise<string> => {
+    const name = fresh();
+    assert.match(await peer(from).connect(name, to, 80), /^\d+$/);
+    assert.match(await peer(from).receive(name), new RegExp(`^${source.replaceAll('.', '\\.')}:`));
+    return name;
+  };
+  const echoes = async (from: string, name: string): Promise<string> => {
+    const sent = await peer(from).send(name, 'again');
+    return sent === '5' ? peer(from).receive(name, 1) : sent;
+  };
+  const grew = async (reason: Reason, by: bigint, act: () => Promise<void>): Promise<void> => {
+    const earlier = datapath.counters()[reason];
+    await act();
+    assert.equal(datapath.counters()[reason] - earlier, by, reason);
+  };
+  const pair = (egress: typeof noSet, ingress: typeof noSet, to = port) =>
+    datapath.maps.pairs.set({ egressSet: egress, ingressSet: ingress }, { proxyPort: proxyPort(to) });
+
+  before(async () => {
+    datapath = openLabDatapath(lab);
+    for (const place of ['alpha', 'beta', 'node', 'outside'] as const) peers.set(place, openPeer(lab, place));
+    await peer('beta').listen('web', 80);
+    await peer('outside').listen('web', 80);
+    await peer('node').listen('proxy', port, proxyListener);
+    await peer('node').listen('second', port + 1, proxyListener);
+  });
+
+  afterEach(() => {
+    for (const name of Object.keys(workloads) as WorkloadName[]) apply(datapath, name, [], []);
+    datapath.maps.pairs.deleteBatch([...datapath.maps.pairs.entries()].map(([key]) => key));
+    datapath.maps.widenings.deleteBatch([...datapath.maps.widenings.entries()].map(([key]) => key));
+  });
+
+  after(async () => {
+    await Promise.all([...peers.values()].map((open) => open.close()));
+    datapath.remove();
+  });
+
+  const ingressL7 = (peerIdentity: number, set = narrow) =>
+    apply(datapath, 'beta', [rule('ingress', peerIdentity, { kind: 'l7', set })]);
+
+  test('ingress of a workload here, one pass, the server sees the client', async () => {
+    pair(noSet, narrow);
+    ingressL7(1001);
+    await grew('redirected', 1n, async () => {
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      assert.equal(await echoes('alpha', name), 'again');
+    });
+  });
+
+  test('both directions ask for L7: one class, one pass', async () => {
+    pair(sending, narrow);
+    ingressL7(1001);
+    apply(datapath, 'alpha', [rule('egress', 1002, { kind: 'l7', set: sending })]);
+    await grew('redirected', 1n, async () => {
+      await establish('alpha', workloads.beta.address, workloads.alpha.address);
+    });
+  });
+
+  test('egress to outside: the answer finds the proxy', async () => {
+    pair(sending, noSet);
+    apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })], ['egress', 'ingress']);
+    await grew('redirected', 1n, async () => {
+      const name = await establish('alpha', outside.address, workloads.alpha.address);
+      assert.equal(await echoes('alpha', name), 'again');
+    });
+  });
+
+  test('ingress from outside', async () => {
+    pair(noSet, narrow);
+    ingressL7(2);
+    await grew('redirected', 1n, async () => {
+      const name = await establish('outside', workloads.beta.address, outside.address);
+      assert.equal(await echoes('outside', name), 'again');
+    });
+  });
+
+  test('ingress from the node itself', async () => {
+    pair(noSet, narrow);
+    ingressL7(1);
+    await grew('redirected', 1n, async () => {
+      const name = await establish('node', workloads.beta.address, '10.71.2.1');
+      assert.equal(await echoes('node', name), 'again');
+    });
+  });
+
+  test('nobody listens: refused', async () => {
+    pair(noSet, narrow, 15099);
+    ingressL7(1001);
+    await grew('proxy-missing', 1n, async () => {
+      assert.equal(
+        await peer('alpha').connect(fresh(), workloads.beta.address, 80, { timeout: 0.3 }),
+        'ETIMEDOUT',
+      );
+    });
+  });
+
+  test('somebody listens who is not the proxy: refused', async () => {
+    await peer('node').listen('foreign', 15098, { host: '127.0.0.1', transparent: true });
+    pair(noSet, narrow, 15098);
+    ingressL7(1001);
+    await grew('proxy-foreign', 1n, async () => {
+      assert.equal(
+        await peer('alpha').connect(fresh(), workloads.beta.address, 80, { timeout: 0.3 }),
+        'ETIMEDOUT',
+      );
+    });
+  });
+
+  test('the pair is gone: refused', async () => {
+    ingressL7(1001);
+    await grew('l7-unavailable', 1n, async () => {
+      assert.equal(
+        await peer('alpha').connect(fresh(), workloads.beta.address, 80, { timeout: 0.3 }),
+        'ETIMEDOUT',
+      );
+    });
+  });
+
+  test('a source port used again while the proxy is in TIME_WAIT', async () => {
+    pair(noSet, narrow);
+    ingressL7(1001);
+    const first = fresh();
+    assert.equal(
+      await peer('alpha').connect(first, workloads.beta.address, 80, { source_port: 40001 }),
+      '40001',
+    );
+    await peer('alpha').receive(first);
+    await peer('alpha').send(first, 'bye');
+    assert.equal(await peer('alpha').receive(first), 'bye');
+    assert.equal(await peer('alpha').receive(first), '', 'the server closes first');
+    await peer('alpha').shut(first);
+    const second = fresh();
+    assert.equal(
+      await peer('alpha').connect(second, workloads.beta.address, 80, { source_port: 40001 }),
+      '40001',
+    );
+    assert.match(await peer('alpha').receive(second), /:/);
+  });
+
+  describe('under a newer policy', () => {
+    test('not proxied, still allowed: goes on', async () => {
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
+      await grew('rejudged', 1n, async () => {
+        assert.equal(await echoes('alpha', name), 'again');
+      });
+    });
+
+    test('not proxied, denied: reset at both ends', async () => {
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
+      await grew('reset-sent', 2n, async () => {
+        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+      });
+      assert.ok(datapath.counters()['permission-lost'] > 0n);
+    });
+
+    test('not proxied, must be proxied: reset', async () => {
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      pair(noSet, narrow);
+      ingressL7(1001);
+      assert.equal(await echoes('alpha', name), 'ECONNRESET');
+      await establish('alpha', workloads.beta.address, workloads.alpha.address);
+    });
+
+    test('proxied, denied: reset', async () => {
+      pair(noSet, narrow);
+      ingressL7(1001);
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
+      assert.equal(await echoes('alpha', name), 'ECONNRESET');
+    });
+
+    test('proxied, same set: goes on', async () => {
+      pair(noSet, narrow);
+      ingressL7(1001);
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      ingressL7(1001);
+      assert.equal(await echoes('alpha', name), 'again');
+    });
+
+    test('proxied, allowed without L7: goes on', async () => {
+      pair(noSet, narrow);
+      ingressL7(1001);
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
+      assert.equal(await echoes('alpha', name), 'again');
+    });
+
+    test('proxied, a set at another port that is not known to permit as much: reset', async () => {
+      pair(noSet, narrow);
+      pair(noSet, wide, port + 1);
+      ingressL7(1001);
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      ingressL7(1001, wide);
+      assert.equal(await echoes('alpha', name), 'ECONNRESET');
+    });
+
+    test('proxied, a set at another port that permits as much: goes on', async () => {
+      pair(noSet, narrow);
+      pair(noSet, wide, port + 1);
+      datapath.maps.widenings.set({ from: narrow, to: wide }, true);
+      ingressL7(1001);
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      ingressL7(1001, wide);
+      assert.equal(await echoes('alpha', name), 'again');
+    });
+
+    test('proxied, another set at the same port: the class moved, it goes on', async () => {
+      pair(noSet, narrow);
+      pair(noSet, wide);
+      ingressL7(1001);
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      ingressL7(1001, wide);
+      assert.equal(await echoes('alpha', name), 'again');
+    });
+
+    test('proxied to outside, denied: reset', async () => {
+      pair(sending, noSet);
+      apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })]);
+      const name = await establish('alpha', outside.address, workloads.alpha.address);
+      apply(datapath, 'alpha', [rule('egress', 1002, allow)]);
+      assert.equal(await echoes('alpha', name), 'ECONNRESET');
+    });
+
+    test('proxied from outside, denied: reset', async () => {
+      pair(noSet, narrow);
+      ingressL7(2);
+      const name = await establish('outside', workloads.beta.address, outside.address);
+      apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
+      assert.equal(await echoes('outside', name), 'ECONNRESET');
+    });
+
+    test('a new ipcache epoch alone: goes on', async () => {
+      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      datapath.bumpIpcacheEpoch();
+      await grew('rejudged', 1n, async () => {
+        assert.equal(await echoes('alpha', name), 'again');
+      });
+    });
+  });
+});
