@@ -63,7 +63,7 @@ export function fakeKernel(): FakeKernel {
       effects.push(`detach ${ifindex}`);
       return attached.delete(ifindex);
     },
-    attached: () => [...attached].map((ifindex) => ({ ifindex, current: true })),
+    attached: () => [...attached].map((ifindex) => ({ ifindex, role: 'workload', current: true })),
     bumpIpcacheEpoch() {
       effects.push('epoch');
       return 1;
