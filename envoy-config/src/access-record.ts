@@ -7,7 +7,7 @@ import {
   type ResponseFlags,
 } from '@weir/xds-ts/envoy/data/accesslog/v3/accesslog';
 import { classTag, methodTag } from './access-log-config.ts';
-import { parseRouteName } from './http/route-name.ts';
+import { parseRouteName, type RouteDenial } from './http/route-name.ts';
 import { verdictFilter } from './http/verdict-filter.ts';
 
 /** An address and port as Envoy reports it, host order. */
@@ -28,10 +28,10 @@ export type RequestVerdict =
   | { readonly kind: 'failed' };
 
 /**
- * Why a request was refused: by which side's rules, because its path may mean another one to the server,
- * because it asks for a tunnel (CONNECT, an upgrade other than WebSocket), or because it names no path.
+ * Why a request was refused: by which side's rules, because its path or host may mean another one to the
+ * server, because it asks for a tunnel (CONNECT, an upgrade other than WebSocket), or because it names no path.
  */
-export type RequestDenial = 'egress-rules' | 'ingress-rules' | 'path-traversal' | 'upgrade' | 'unroutable';
+export type RequestDenial = RouteDenial | 'upgrade' | 'unroutable';
 
 /** One HTTP request that went through the proxy, as its access log says. */
 export interface RequestRecord {

@@ -76,6 +76,7 @@ test('a small set has the tree of the design', () => {
   const routes = fromBinary(RouteConfigurationSchema, bytes!);
   assert.deepEqual(outline(toJson(RouteConfigurationSchema, routes, { registry: envoyTypes() })), [
     'or -> deny:path-traversal',
+    'not -> deny:malformed-host',
     ':path exactMatchMap /v1/landing',
     ':method exactMatchMap POST',
     '-> ingress:exact',
@@ -115,6 +116,7 @@ function outline(value: unknown): readonly string[] {
 function predicate(value: object): string {
   const node = new Map(Object.entries(value));
   if (node.has('orMatcher')) return 'or';
+  if (node.has('notMatcher')) return 'not';
   const single = node.get('singlePredicate');
   return `${single.input.name} ${single.valueMatch.exact ?? single.valueMatch.safeRegex.regex}`;
 }

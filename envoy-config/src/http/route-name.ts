@@ -1,8 +1,10 @@
 /** Which side's rules stand in the routes of a class. */
 export type RuleSide = 'egress' | 'ingress';
 
+const denials = ['egress-rules', 'ingress-rules', 'path-traversal', 'malformed-host'] as const;
+
 /** Why a route refuses. */
-export type RouteDenial = 'egress-rules' | 'ingress-rules' | 'path-traversal';
+export type RouteDenial = (typeof denials)[number];
 
 /** What the name of a route says: Envoy logs it with each request. */
 export type RouteName =
@@ -39,10 +41,10 @@ export function parseRouteName(text: string): RouteName | null {
         rule: rest === hidden ? null : rest,
         mismatches: mismatches === undefined ? [] : mismatches.split(','),
       };
-    case 'deny':
-      return rest === 'egress-rules' || rest === 'ingress-rules' || rest === 'path-traversal'
-        ? { kind: 'deny', reason: rest }
-        : null;
+    case 'deny': {
+      const reason = denials.find((each) => each === rest);
+      return reason === undefined ? null : { kind: 'deny', reason };
+    }
     default:
       return null;
   }

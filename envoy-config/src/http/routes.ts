@@ -23,6 +23,8 @@ import { verdictTree } from './verdict-tree.ts';
 const traversal = '(?i)[^?#]*(?:/|\\\\|%2f|%5c)(?:\\.|%2e){1,2}(?:;[^/?#]*)?(?:(?:/|\\\\|%2f|%5c|\\?|#).*)?';
 /** All valid UTF-8 without a newline; rules never see other paths, so their prefixes are exact. */
 const readable = '.*';
+/** A host, with or without port: nothing that a server could take for two hosts or for a user name. */
+const plainHost = "[0-9A-Za-z._~%!$&'()*+;=:\\[\\]-]*";
 
 /** Which rules a class has; at least one side is there. */
 export type ClassRules =
@@ -57,7 +59,7 @@ export function compileRoutes(name: string, rules: ClassRules): Compiled {
   }
 }
 
-/** Unreadable and traversing paths, rules that act on headers, rules that only allow, refusal. */
+/** Unreadable and traversing paths, hosts that are none, rules that act on headers, rules that only allow, refusal. */
 function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]): Matcher {
   const allow = (matched: readonly Condition[], rule: string | null): Matcher_OnMatch => {
     const end = (others: readonly Condition[]): Matcher_OnMatch =>
@@ -70,8 +72,20 @@ function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]
   const refused = actionLeaf(denyRoute(side === 'egress' ? 'egress-rules' : 'ingress-rules'));
   const plain = verdictTree(rules.plain, (rule) => allow([], rule), refused);
   const acting = actionStage(rules.acting, (matched) => allow(matched, matched[0]?.rule ?? null), plain);
-  const unsafe = anyOf([headerMatchesRegex(':path', traversal), not(headerMatchesRegex(':path', readable))]);
-  const tree = firstOf([{ predicate: unsafe, onMatch: actionLeaf(denyRoute('path-traversal')) }], acting);
+  const unsafePath = anyOf([
+    headerMatchesRegex(':path', traversal),
+    not(headerMatchesRegex(':path', readable)),
+  ]);
+  const tree = firstOf(
+    [
+      { predicate: unsafePath, onMatch: actionLeaf(denyRoute('path-traversal')) },
+      {
+        predicate: not(headerMatchesRegex(':authority', plainHost)),
+        onMatch: actionLeaf(denyRoute('malformed-host')),
+      },
+    ],
+    acting,
+  );
   if (tree === null) throw new Error('a route tree always has its deny list');
   return tree;
 }

@@ -172,6 +172,7 @@ async function statuses(host: string, port: number, requests: readonly string[])
 /** Answers each request of HTTP/1 or h2c with what it received, as JSON and the word `end`. */
 async function serveEcho(port: number): Promise<null> {
   const one = createHttpServer((request, response) => {
+    recorded.push(`${request.method} ${request.url}`);
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -184,7 +185,8 @@ async function serveEcho(port: number): Promise<null> {
       response.end(request.method === 'HEAD' ? undefined : text);
     });
   });
-  one.on('upgrade', (_request, socket) => {
+  one.on('upgrade', (request, socket) => {
+    recorded.push(`${request.method} ${request.url}`);
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
     socket.on('data', (data) => socket.write(data));
     socket.on('error', () => socket.destroy());
@@ -192,6 +194,7 @@ async function serveEcho(port: number): Promise<null> {
   });
   const two = http2.createServer();
   two.on('stream', (stream, headers) => {
+    recorded.push(`${headers[':method']} ${headers[':path']}`);
     const chunks: Buffer[] = [];
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('end', () => {
