@@ -13,6 +13,18 @@ const volatile __u32 mark_proxy = 0x300;
 const volatile __u32 mark_reinject = 0x400;
 const volatile __u32 report_allowed = 1;
 
+/* Types that no map holds: clang describes in BTF only what a variable leads to, and the layout test asks for all. */
+struct weir_described {
+	struct weir_event event;
+	enum weir_reason reason;
+	enum weir_direction direction;
+	enum weir_hook hook;
+	enum weir_verdict verdict;
+	enum weir_event_kind event_kind;
+	enum weir_flow_flag flow_flag;
+};
+const volatile struct weir_described *const volatile weir_described = 0;
+
 #define WEIR_MAP(NAME, TYPE, KEY, VALUE, SIZE, FLAGS)                                                        \
 	struct {                                                                                             \
 		__uint(type, TYPE);                                                                          \

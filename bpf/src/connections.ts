@@ -4,9 +4,19 @@ import { codes, layouts } from './layouts.ts';
 import type { FdHandle } from './native.ts';
 import { generation, identityNumber, proxyPort, setNumber, subjectNumber } from './numbers.ts';
 
-/** Reads the connection table; entries come as from whoever opened the connection. */
+const tcp = 6;
+/** As in lib/flow.h. */
+const idleUnrepliedNs = 60_000_000_000n;
+const idleRepliedNs = 180_000_000_000n;
+
+/**
+ * Reads the connection table; entries come as from whoever opened the connection. Those that are over (closed by both
+ * ends, reset, cut, or idle too long for their protocol) stay in the table until it needs their place, and are left out.
+ */
 export function* readConnections(conntrack: FdHandle): IterableIterator<Connection> {
+  const nowNs = process.hrtime.bigint();
   for (const [key, flow] of kernelMap(conntrack, 'conntrack', layouts.flowKey, layouts.flow).entries()) {
+    if (isOver(key.protocol, flow, nowNs)) continue;
     const ends = [
       { address: key.low, port: key.low_port },
       { address: key.high, port: key.high_port },
@@ -18,11 +28,19 @@ export function* readConnections(conntrack: FdHandle): IterableIterator<Connecti
       destination: { ...ends[sourceIsLow ? 1 : 0], ...judged(flow.destination) },
       proxyPort: flow.proxy_port === 0 ? undefined : proxyPort(flow.proxy_port),
       leg: (flow.flags & codes.flow.leg) !== 0,
-      cut: (flow.flags & codes.flow.cut) !== 0,
       ipcacheEpoch: flow.ipcache_epoch,
       lastSeenNs: flow.last_seen_ns,
     };
   }
+}
+
+function isOver(protocol: number, flow: { flags: number; last_seen_ns: bigint }, nowNs: bigint): boolean {
+  const both = codes.flow.sourceFinished | codes.flow.destinationFinished;
+  if ((flow.flags & codes.flow.cut) !== 0 || (flow.flags & both) === both) return true;
+  if (protocol === tcp) return false;
+  return (
+    nowNs - flow.last_seen_ns > ((flow.flags & codes.flow.replied) === 0 ? idleUnrepliedNs : idleRepliedNs)
+  );
 }
 
 function judged(end: { identity: number; subject: number; generation: number; set: number }) {

@@ -65,7 +65,7 @@ export interface FlowEnd {
   readonly port: number;
 }
 
-/** A tracked connection: who opened it, what it was judged under, and where it goes. */
+/** A living connection: who opened it, what it was judged under, and where it goes. */
 export interface Connection {
   readonly protocol: number;
   /** The end that opened it. */
@@ -76,8 +76,6 @@ export interface Connection {
   readonly proxyPort: ProxyPort | undefined;
   /** The proxy's own connection to the destination, on behalf of the source. */
   readonly leg: boolean;
-  /** It lost its permission: its packets are dropped and answered with resets. */
-  readonly cut: boolean;
   readonly ipcacheEpoch: number;
   /** Nanoseconds of CLOCK_MONOTONIC when its last packet passed, to a second or so. */
   readonly lastSeenNs: bigint;

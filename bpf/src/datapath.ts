@@ -44,7 +44,7 @@ export interface Datapath {
   attached(): readonly AttachedInterface[];
   /** Makes every living connection be judged anew on its next packet. Gives the new epoch. */
   bumpIpcacheEpoch(): number;
-  /** Tracked connections; a snapshot read in batches. */
+  /** Living connections, those of the proxy among them; read in batches. */
   connections(): IterableIterator<Connection>;
   /** Sums over all CPUs since the maps were made. */
   counters(): Readonly<Record<Reason, bigint>>;

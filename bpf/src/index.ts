@@ -23,6 +23,7 @@ export type {
 export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { InterfaceRole } from './datapath-programs.ts';
 export type { DatapathEvent, EventFlow, EventStream, Hook } from './events.ts';
+export { codes, layouts, layoutVersion } from './layouts.ts';
 export {
   anyIdentity,
   type Generation,
@@ -46,3 +47,4 @@ export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';
 export { destroySocket } from './sockets.ts';
 export type { TypedMap } from './typed-map.ts';
+export { describeTypes } from './types-of-object.ts';

@@ -123,6 +123,10 @@ def run(command):
         return True
     if op == "send_to":
         return sockets[name].sendto(b"x" * command.get("bytes", 1), (command["host"], command["port"]))
+    if op == "flood":
+        for _ in range(command["count"]):
+            sockets[name].sendto(b"x", (command["host"], command["port"]))
+        return True
     if op == "receive_from":
         sockets[name].settimeout(command.get("timeout", 2))
         data, sender = sockets[name].recvfrom(65536)

@@ -1,0 +1,410 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import {
+  BpfError,
+  type Datapath,
+  type DatapathEvent,
+  destroySocket,
+  generation,
+  identityNumber,
+  ifindex,
+  ipAddress,
+  ipPrefix,
+  noSet,
+  openDatapath,
+  type PolicyKey,
+  probeFeatures,
+  proxyPort,
+  setNumber,
+  subjectNumber,
+  watchProcess,
+} from '@weir/bpf';
+import {
+  apply,
+  bpffs,
+  command,
+  enterLab,
+  linkOf,
+  marks,
+  openLabDatapath,
+  outside,
+  workloads,
+} from './lab.ts';
+import { openPeer, type Peer } from './peer.ts';
+
+const lab = enterLab(import.meta.filename);
+const tcp = 6;
+const allow = { kind: 'allow' } as const;
+const pins = join(bpffs, 'weir', lab);
+const filters = (link: string) =>
+  ['ingress', 'egress'].map((hook) => command('tc', 'filter', 'show', 'dev', link, hook).includes('bpf'));
+
+function policyKey(fields: Partial<PolicyKey>): PolicyKey {
+  return {
+    generation: generation(900),
+    direction: 'ingress',
+    identity: identityNumber(1),
+    protocol: 0,
+    port: 0,
+    portPrefixLength: 0,
+    ...fields,
+  };
+}
+
+describe('maps', () => {
+  let datapath: Datapath;
+  before(() => {
+    datapath = openLabDatapath(lab);
+  });
+  after(() => datapath.remove());
+
+  test('what is written is read: every map', () => {
+    const { maps } = datapath;
+    const endpoint = { identity: identityNumber(4294967295), subject: subjectNumber(7) };
+    maps.endpoints.set(ifindex(77), endpoint);
+    assert.deepEqual(maps.endpoints.get(ifindex(77)), endpoint);
+    for (const text of ['10.0.0.1', 'fd00::1', '::', '1:2:3:4:5:6:7:8']) {
+      maps.localAddresses.set(ipAddress(text), { ...endpoint, ifindex: ifindex(77) });
+      assert.deepEqual(maps.localAddresses.get(ipAddress(text)), { ...endpoint, ifindex: 77 });
+      assert.ok(
+        [...maps.localAddresses.entries()].some(([address]) => address === text),
+        text,
+      );
+    }
+    for (const text of ['10.0.0.0/8', '0.0.0.0/0', 'fd00::/8', '::/0']) {
+      const prefix = ipPrefix(text);
+      maps.ipcache.set(prefix, identityNumber(12));
+      assert.ok(
+        [...maps.ipcache.entries()].some(
+          ([found]) => found.address === prefix.address && found.length === prefix.length,
+        ),
+        text,
+      );
+    }
+    const subject = { generation: generation(3), enforceIngress: true, enforceEgress: false };
+    maps.subjects.set(subjectNumber(9), subject);
+    assert.deepEqual(maps.subjects.get(subjectNumber(9)), subject);
+    assert.ok([...maps.subjects.entries()].some(([number]) => number === 9));
+    assert.equal(maps.subjects.delete(subjectNumber(9)), true);
+    assert.equal(maps.subjects.get(subjectNumber(9)), undefined);
+    assert.equal(maps.subjects.delete(subjectNumber(9)), false);
+    maps.pairs.set({ egressSet: noSet, ingressSet: setNumber(5) }, { proxyPort: proxyPort(15001) });
+    assert.deepEqual(maps.pairs.get({ egressSet: noSet, ingressSet: setNumber(5) }), { proxyPort: 15001 });
+    maps.widenings.set({ from: setNumber(1), to: setNumber(2) }, true);
+    assert.equal(maps.widenings.get({ from: setNumber(1), to: setNumber(2) }), true);
+    assert.equal(maps.widenings.get({ from: setNumber(2), to: setNumber(1) }), undefined);
+  });
+
+  test('policy keys of every form survive the trip', () => {
+    const keys = [
+      policyKey({}),
+      policyKey({ protocol: tcp }),
+      policyKey({ protocol: tcp, port: 80, portPrefixLength: 16 }),
+      policyKey({ protocol: tcp, port: 8192, portPrefixLength: 3, direction: 'egress' }),
+    ];
+    datapath.maps.policy.setBatch(keys.map((key) => [key, { kind: 'l7', set: setNumber(3) }]));
+    const found = [...datapath.maps.policy.entries()].filter(([key]) => key.generation === 900);
+    for (const key of keys) assert.ok(found.some(([other]) => JSON.stringify(other) === JSON.stringify(key)));
+    assert.equal(datapath.maps.policy.deleteBatch(found.map(([key]) => key)), keys.length);
+  });
+
+  test('batches: all of them, absent keys passed over', () => {
+    const { policy } = datapath.maps;
+    const keys = Array.from({ length: 2000 }, (_, number) =>
+      policyKey({ identity: identityNumber(number + 10) }),
+    );
+    policy.setBatch(keys.map((key) => [key, allow]));
+    assert.equal([...policy.entries()].filter(([key]) => key.generation === 900).length, 2000);
+    const doomed = keys.filter((_, number) => number % 3 === 0);
+    for (const key of doomed.slice(0, 5)) assert.equal(policy.delete(key), true);
+    assert.equal(policy.deleteBatch(keys), 1995);
+    assert.equal(policy.deleteBatch(keys), 0);
+    assert.equal([...policy.entries()].filter(([key]) => key.generation === 900).length, 0);
+  });
+
+  test('a map that is full says so and keeps what it has', () => {
+    const { endpoints } = datapath.maps;
+    const entry = { identity: identityNumber(1), subject: subjectNumber(1) };
+    assert.throws(
+      () => {
+        for (let number = 1000; number < 1000 + endpoints.maxEntries + 1; number += 1) {
+          endpoints.set(ifindex(number), entry);
+        }
+      },
+      (error: unknown) => {
+        assert.ok(error instanceof BpfError);
+        assert.equal(error.code, 'E2BIG');
+        assert.match(
+          error.message,
+          /write to map endpoints of 64 entries: E2BIG; the map is full: raise its capacity/,
+        );
+        return true;
+      },
+    );
+    assert.deepEqual(endpoints.get(ifindex(1000)), entry);
+    for (const [number] of [...endpoints.entries()]) if (number >= 1000) endpoints.delete(number);
+  });
+});
+
+describe('life of a datapath', () => {
+  test('closing leaves all in force, opening adopts it, removing leaves nothing', () => {
+    const first = openLabDatapath(lab);
+    assert.equal(first.adopted, false);
+    const { link } = workloads.alpha;
+    assert.deepEqual(
+      first.attached().map(({ role, current }) => ({ role, current })),
+      [
+        ...Object.keys(workloads).map(() => ({ role: 'workload', current: true })),
+        { role: 'network', current: true },
+      ],
+    );
+    first.maps.ipcache.set(ipPrefix('192.0.2.0/24'), identityNumber(99));
+    first.close();
+    first.close();
+    assert.deepEqual(filters(link), [true, true]);
+
+    const second = openDatapath({ instance: lab, marks, bpffs });
+    assert.equal(second.adopted, true);
+    assert.equal(second.maps.ipcache.get(ipPrefix('192.0.2.0/24')), 99);
+    assert.equal(second.maps.endpoints.maxEntries, 64, 'adopted maps keep their size');
+    assert.ok(second.attached().every(({ current }) => current));
+    assert.equal(second.detach(linkOf(link)), true);
+    assert.equal(second.detach(linkOf(link)), false);
+    assert.equal(second.attached().length, 3);
+    second.close();
+
+    const third = openDatapath({ instance: lab, marks, bpffs, reportAllowed: false });
+    assert.ok(
+      third.attached().every(({ current }) => !current),
+      'other constants: to be replaced',
+    );
+    third.attach(linkOf(link));
+    assert.ok(third.attached().some(({ ifindex: number, current }) => number === linkOf(link) && current));
+    third.remove();
+    assert.ok(!existsSync(pins));
+    for (const name of [...Object.values(workloads), outside])
+      assert.deepEqual(filters(name.link), [false, false]);
+    assert.throws(() => third.maps.ipcache.get(ipPrefix('192.0.2.0/24')), /open handle/);
+  });
+
+  test('instances do not see each other', () => {
+    const one = openLabDatapath(lab);
+    const other = openDatapath({ instance: `${lab}-other`, marks, bpffs });
+    assert.deepEqual(other.attached(), []);
+    other.remove();
+    assert.equal(one.attached().length, 4);
+    one.remove();
+  });
+
+  test('an interface that is gone is detached, and cannot be attached', () => {
+    const datapath = openLabDatapath(lab);
+    assert.equal(datapath.detach(ifindex(100000)), false);
+    assert.throws(
+      () => datapath.attach(ifindex(100000)),
+      (error: unknown) =>
+        error instanceof BpfError && error.code === 'ENODEV' && /interface 100000/.test(error.message),
+    );
+    datapath.remove();
+  });
+
+  test('pins of another layout are refused and left alone', () => {
+    openLabDatapath(lab).close();
+    command(
+      'bpftool',
+      'map',
+      'update',
+      'pinned',
+      join(pins, 'state'),
+      'key',
+      '0',
+      '0',
+      '0',
+      '0',
+      'value',
+      '99',
+      ...Array(7).fill('0'),
+    );
+    assert.throws(
+      () => openDatapath({ instance: lab, marks, bpffs }),
+      (error: unknown) =>
+        error instanceof BpfError && error.code === 'ELAYOUT' && /layout 99/.test(error.message),
+    );
+    assert.ok(readdirSync(pins).length > 10);
+    command('rm', '-r', pins);
+    for (const { link } of Object.values(workloads)) command('tc', 'qdisc', 'del', 'dev', link, 'clsact');
+    command('tc', 'qdisc', 'del', 'dev', outside.link, 'clsact');
+  });
+
+  test('a folder without a bpffs is named', () => {
+    mkdirSync('/tmp/weir-no-bpffs', { recursive: true });
+    assert.throws(
+      () => openDatapath({ instance: lab, marks, bpffs: '/tmp/weir-no-bpffs' }),
+      /mount -t bpf bpf \/tmp\/weir-no-bpffs/,
+    );
+  });
+
+  test('marks that could be mistaken are refused', () => {
+    assert.throws(
+      () => openDatapath({ instance: lab, marks: { ...marks, proxy: 0x200 }, bpffs }),
+      RangeError,
+    );
+    assert.throws(
+      () => openDatapath({ instance: lab, marks: { ...marks, proxy: 0x1000 }, bpffs }),
+      RangeError,
+    );
+  });
+
+  test('the features it needs are here, in words', () => {
+    const features = probeFeatures(bpffs);
+    assert.deepEqual(
+      features.filter(({ available }) => !available),
+      [],
+    );
+    assert.match(probeFeatures('/tmp')[0]!.words, /missing: mount -t bpf bpf \/tmp/);
+  });
+});
+
+describe('events, sockets and processes', () => {
+  let datapath: Datapath;
+  let alpha: Peer;
+  let beta: Peer;
+  before(async () => {
+    datapath = openLabDatapath(lab);
+    alpha = openPeer(lab, 'alpha');
+    beta = openPeer(lab, 'beta');
+    await beta.listen('web', 80);
+  });
+  after(async () => {
+    await Promise.all([alpha.close(), beta.close()]);
+    datapath.remove();
+  });
+
+  test('events tell who, where and why', async () => {
+    const seen: DatapathEvent[] = [];
+    let wake = () => {};
+    const stream = datapath.readEvents((events) => {
+      seen.push(...events);
+      wake();
+    });
+    const until = async (kind: DatapathEvent['kind']) => {
+      const deadline = AbortSignal.timeout(2000);
+      for (;;) {
+        const found = seen.find((event) => event.kind === kind);
+        if (found !== undefined) return found;
+        await new Promise<void>((resolve, reject) => {
+          wake = resolve;
+          deadline.addEventListener('abort', () =>
+            reject(new Error(`no ${kind} among ${JSON.stringify(seen.map((event) => event.kind))}`)),
+          );
+        });
+      }
+    };
+    const port = Number(await alpha.connect('a', workloads.beta.address, 80));
+    const allowed = await until('allow');
+    assert.deepEqual(
+      { ...allowed, timestampNs: undefined },
+      {
+        kind: 'allow',
+        timestampNs: undefined,
+        ifindex: linkOf(workloads.alpha.link),
+        hook: 'from-workload',
+        protocol: tcp,
+        source: { address: workloads.alpha.address, port, identity: 1001 },
+        destination: { address: workloads.beta.address, port: 80, identity: 1002 },
+      },
+    );
+    assert.ok(allowed.timestampNs <= process.hrtime.bigint());
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1001, verdict: { kind: 'deny' } }]);
+    await alpha.connect('b', workloads.beta.address, 80, { timeout: 0.1 });
+    const dropped = await until('drop');
+    assert.ok(dropped.kind === 'drop');
+    assert.deepEqual(
+      [dropped.reason, dropped.direction, dropped.destination.port],
+      ['policy-deny', 'ingress', 80],
+    );
+    await stream.close();
+    await stream.close();
+    const count = seen.length;
+    await alpha.connect('c', workloads.beta.address, 80, { timeout: 0.1 });
+    assert.equal(seen.length, count, 'nothing after close');
+    apply(datapath, 'beta', [], []);
+  });
+
+  test('a flood of drops is counted whole, told in part, and blocks nothing', async () => {
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1003, verdict: allow }]);
+    const earlier = datapath.counters();
+    await alpha.ask({ op: 'udp', name: 'flood' });
+    await alpha.ask({ op: 'flood', name: 'flood', host: workloads.beta.address, port: 9, count: 20_000 });
+    const later = datapath.counters();
+    assert.equal(later['policy-default-deny'] - earlier['policy-default-deny'], 20_000n);
+    assert.ok(later['event-lost'] > earlier['event-lost']);
+    apply(datapath, 'beta', [], []);
+  });
+
+  test('connections are listed while they live', async () => {
+    const port = Number(await alpha.connect('listed', workloads.beta.address, 80));
+    const find = () => [...datapath.connections()].filter(({ source }) => source.port === port);
+    assert.deepEqual(
+      find().map(({ source, destination, proxyPort: proxied, leg }) => [
+        source.address,
+        source.identity,
+        destination.port,
+        proxied,
+        leg,
+      ]),
+      [[workloads.alpha.address, 1001, 80, undefined, false]],
+    );
+    await alpha.receive('listed');
+    await alpha.send('listed', 'bye');
+    await alpha.receive('listed');
+    assert.equal(await alpha.receive('listed'), '');
+    await alpha.shut('listed');
+    assert.deepEqual(find(), []);
+  });
+
+  test('a socket is destroyed by its ends', async () => {
+    const node = openPeer(lab, 'node');
+    const port = Number(await node.connect('doomed', workloads.beta.address, 80));
+    const local = { address: ipAddress('10.71.2.1'), port };
+    const remote = { address: ipAddress(workloads.beta.address), port: 80 };
+    assert.equal(destroySocket(local, remote), true);
+    assert.equal(destroySocket(local, remote), false);
+    assert.equal(await node.send('doomed', 'x'), 'ECONNABORTED');
+    await node.close();
+  });
+
+  test('the exit of a process is seen, child or not', async () => {
+    const child = spawn('sleep', ['100']);
+    const watch = watchProcess(child.pid!);
+    child.kill('SIGKILL');
+    await watch.exited;
+    watch.close();
+    await once(child, 'exit');
+    assert.throws(
+      () => watchProcess(child.pid!),
+      (error: unknown) => error instanceof BpfError && error.code === 'ESRCH',
+    );
+  });
+
+  test('closed watches and streams let the process end', async () => {
+    const script = `
+      const { watchProcess, openDatapath } = await import('@weir/bpf');
+      const watch = watchProcess(1);
+      const datapath = openDatapath(${JSON.stringify({ instance: lab, marks, bpffs })});
+      const stream = datapath.readEvents(() => {});
+      await stream.close();
+      watch.close();
+      datapath.close();`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: 'inherit',
+      cwd: import.meta.dirname,
+      timeout: 5000,
+    });
+    const [code] = await once(child, 'exit');
+    assert.equal(code, 0);
+  });
+});
