@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import { explainCommand } from './policy-explain.ts';
+import { testCommand } from './policy-test.ts';
 import { validateCommand } from './policy-validate.ts';
 
-/** `weir policy validate | explain`. */
+/** `weir policy validate | explain | test`. */
 export function policyCommands(): Command {
   return new Command('policy')
     .description('policy files')
     .addCommand(validateCommand())
-    .addCommand(explainCommand());
+    .addCommand(explainCommand())
+    .addCommand(testCommand());
 }

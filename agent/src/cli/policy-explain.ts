@@ -1,8 +1,9 @@
-import type { EntryVerdict, Explanation, RuleNote, SideExplanation } from '@weir/l7-policy';
+import type { Explanation } from '@weir/l7-policy';
 import { Command } from 'commander';
 import { type FlowQuery, parseFlowQuery } from '../explain/flow-query.ts';
 import { offlineEngine } from '../explain/offline-engine.ts';
 import { clientOf, globalOptions, print } from './global-options.ts';
+import { showExplanation } from './show-explanation.ts';
 
 interface ExplainWords extends Omit<FlowQuery, 'headers'> {
   readonly header: readonly string[];
@@ -34,37 +35,4 @@ export function explainCommand(): Command {
           : offlineEngine(policies, workloads).engine.explain(parseFlowQuery(query));
       print(options, explanation, showExplanation);
     });
-}
-
-/** The explanation as people read it: the verdict, then each side with the lines that led to it. */
-export function showExplanation({ verdict, summary, sides, headers }: Explanation): string {
-  return [
-    `${verdict.toUpperCase()}: ${summary}`,
-    ...sides.map(showSide),
-    ...(headers === null
-      ? []
-      : [`headers after the rules: ${headers.map(([name, value]) => `${name}: ${value}`).join(', ')}`]),
-  ].join('\n');
-}
-
-function showSide({ direction, subject, enforced, verdict, notes }: SideExplanation): string {
-  const state = enforced
-    ? `in default deny: ${showVerdict(verdict)}`
-    : 'not in default deny: everything passes';
-  return [`  ${direction} of ${subject}, ${state}`, ...notes.map(showNote)].join('\n');
-}
-
-function showVerdict(verdict: EntryVerdict): string {
-  switch (verdict.kind) {
-    case 'allow':
-      return 'allowed on layers 3 and 4';
-    case 'deny':
-      return 'denied';
-    case 'l7':
-      return 'asks the proxy';
-  }
-}
-
-function showNote({ source, effect, text }: RuleNote): string {
-  return `    ${source.file}:${source.line}: ${effect}: ${text}`;
 }

@@ -1,10 +1,12 @@
 import { createEngine } from '../engine/create-engine.ts';
 import { headerValue } from '../judge/match-http.ts';
+import { apiKeyName } from '../model/kafka-api.ts';
 import type { Engine } from '../types/engine.ts';
 import type { Explanation, PeerRef } from '../types/explanation.ts';
 import type { EngineChange } from '../types/fact.ts';
 import { type Identity, reservedIdentities } from '../types/identity.ts';
 import type { Problem } from '../types/problem.ts';
+import type { L7Request } from '../types/request.ts';
 import { type PolicyTestCase, type Probe, readPolicyTests } from './policy-test-case.ts';
 
 /** How one probe, or one expectation about errors, came out. */
@@ -25,10 +27,17 @@ export interface PolicyTestResult {
 
 /**
  * Runs the cases of one file, each in an engine of its own: the documents are compiled as for the kernel, and
- * probes are judged by what was compiled. Throws `PolicyTestFileError` for a file that is not in the format.
+ * probes are judged by what was compiled. A case that is not in the format fails; a file that is no list of
+ * cases throws `PolicyTestFileError`.
  */
 export function runPolicyTests(text: string, file: string): readonly PolicyTestResult[] {
-  return readPolicyTests(text, file).flatMap((testCase) => runCase(testCase, file));
+  return readPolicyTests(text, file).flatMap((testCase): readonly PolicyTestResult[] => {
+    if (testCase.kind === 'case') return runCase(testCase, file);
+    const { name: test, line, message } = testCase;
+    return [
+      { file, line, test, title: 'format', passed: false, uncertain: false, message, explanation: null },
+    ];
+  });
 }
 
 function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
@@ -36,9 +45,8 @@ function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
     enforcement: testCase.enforcement,
     nodeSelectorLabels: testCase.nodeSelectorLabels,
   });
-  const policies = `${testCase.name}.policies`;
   engine.apply(factsOf(testCase));
-  engine.setFile(policies, testCase.policies);
+  engine.setFile(testCase.policies.file, testCase.policies.text);
   const problems = engine.problems().filter((problem) => problem.severity === 'error');
   const result = (
     line: number,
@@ -154,8 +162,25 @@ function probeTitle({ from, to, protocol, port, request }: Probe): string {
     1: 'ICMP',
     58: 'ICMPv6',
   };
-  const what = request === null ? '' : ` ${JSON.stringify(request)}`;
+  const what = request === null ? '' : ` ${requestText(request)}`;
   return `${from} -> ${to} ${port}/${names[protocol] ?? protocol}${what}`;
+}
+
+function requestText(request: L7Request): string {
+  switch (request.kind) {
+    case 'http': {
+      const headers = request.headers.map(([name, value]) => ` ${name}:${value}`).join('');
+      return `${request.method} ${request.path}${request.host === '' ? '' : ` host:${request.host}`}${headers}`;
+    }
+    case 'grpc':
+      return `gRPC ${request.service}/${request.method}`;
+    case 'kafka':
+      return `Kafka ${apiKeyName(request.apiKey)} v${request.apiVersion} client:${request.clientId} ${request.topics.join(',')}`;
+    case 'dns':
+      return `DNS ${request.name}`;
+    case 'tls':
+      return `TLS ${request.serverName}${request.inner === null ? '' : ` ${requestText(request.inner)}`}`;
+  }
 }
 
 function problemText({ file, line, column, message }: Problem): string {

@@ -1,0 +1,34 @@
+import type { EntryVerdict, Explanation, RuleNote, SideExplanation } from '@weir/l7-policy';
+
+/** The explanation as people read it: the verdict, then each side with the lines that led to it. */
+export function showExplanation({ verdict, summary, sides, headers }: Explanation): string {
+  return [
+    `${verdict.toUpperCase()}: ${summary}`,
+    ...sides.map(showSide),
+    ...(verdict !== 'allowed' || headers === null || headers.length === 0
+      ? []
+      : [`  headers after the rules: ${headers.map(([name, value]) => `${name}: ${value}`).join(', ')}`]),
+  ].join('\n');
+}
+
+function showSide({ direction, subject, enforced, verdict, notes }: SideExplanation): string {
+  const state = enforced
+    ? `in default deny: ${showVerdict(verdict)}`
+    : 'not in default deny: everything passes';
+  return [`  ${direction} of ${subject}, ${state}`, ...notes.map(showNote)].join('\n');
+}
+
+function showVerdict(verdict: EntryVerdict): string {
+  switch (verdict.kind) {
+    case 'allow':
+      return 'allowed on layers 3 and 4';
+    case 'deny':
+      return 'denied';
+    case 'l7':
+      return 'asks the proxy';
+  }
+}
+
+function showNote({ source, effect, text }: RuleNote): string {
+  return `    ${source.file}:${source.line}: ${effect}: ${text}`;
+}
