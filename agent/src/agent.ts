@@ -10,18 +10,18 @@ import {
   proxyPort,
   socketMark,
 } from '@weir/envoy-config';
-import { createEngine, reservedIdentities, ruleId } from '@weir/l7-policy';
+import { createEngine, reservedIdentities } from '@weir/l7-policy';
 import { installRouting, openRedirector } from '@weir/redirect';
 import { createXdsServer } from '@weir/xds-server';
 import type { Logger } from 'pino';
 import { createApi } from './api/api.ts';
 import { refuseSecondAgent, serveControl } from './api/control-server.ts';
-import { showPlace } from './api/status.ts';
 import { createController } from './controller.ts';
 import { createDirectory } from './flows/directory.ts';
 import { createFlowLog } from './flows/flow-log.ts';
 import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
+import { createPlaces } from './flows/places.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { ensureBpffs } from './network/bpffs.ts';
 import { createInterfaces } from './network/interfaces.ts';
@@ -87,6 +87,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   });
   const flows = createFlowLog(FLOWS_KEPT);
   const directory = createDirectory(engine, reservedIdentities.world);
+  const places = createPlaces(engine);
 
   // The proxy: its server answers nobody before the first turn has said what there is.
   const settings: ProxySettings = {
@@ -98,7 +99,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const accessLog = await createAccessLogReceiver({
     socketPath: sockets.accessLog,
     onRecords: (records) => {
-      for (const record of records) flows.add(flowFromAccessLog(record, directory, placesOf));
+      for (const record of records) flows.add(flowFromAccessLog(record, directory, places));
     },
     onProblem: (message) => log.warn({ message }, 'access log'),
   });
@@ -131,9 +132,6 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     if (event.kind === 'quarantined') log.error(event.refusal, 'envoy refused a resource');
   });
 
-  function placesOf(rule: string): readonly string[] {
-    return engine.sourcesOf(ruleId(rule)).map(showPlace);
-  }
   function envoyPid(): number {
     return envoy !== null && 'pid' in envoy.state ? envoy.state.pid : process.pid;
   }

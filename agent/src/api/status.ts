@@ -1,6 +1,7 @@
-import type { Engine, L7Class, SourceRef } from '@weir/l7-policy';
+import type { Engine } from '@weir/l7-policy';
 import type { HeldSubject, Redirector } from '@weir/redirect';
 import type { ControllerStatus } from '../controller.ts';
+import { placesOfClass } from '../flows/places.ts';
 import type { ProxyClasses } from '../proxy/proxy-classes.ts';
 import type { Workload } from '../workloads/workload.ts';
 import type { WorkloadOrigin } from '../workloads/workload-registry.ts';
@@ -38,16 +39,9 @@ export function classStatus(
   proxy: ProxyClasses,
   redirector: Redirector,
 ): readonly ClassStatus[] {
-  const { classes, sets, slots } = engine.state();
-  const placesOf = ({ egress, ingress }: L7Class): readonly string[] =>
-    [egress, ingress]
-      .flatMap((set) => (set === null ? [] : (sets.get(set)?.slots ?? [])))
-      .flatMap((id) => {
-        const slot = slots.get(id);
-        return slot === undefined ? [] : [showPlace(slot.source)];
-      });
+  const { classes } = engine.state();
   return [...classes.values()].map((item) => {
-    const places = placesOf(item);
+    const places = placesOfClass(engine, item);
     if (item.kind !== 'http') {
       const problem = `no proxy serves ${item.kind} rules yet: these connections are refused (l7-unavailable)`;
       return { id: item.id, port: 0, state: 'not-served', places, problem };
@@ -62,11 +56,6 @@ export function classStatus(
       problem,
     };
   });
-}
-
-/** `file:line`. */
-export function showPlace({ file, line }: SourceRef): string {
-  return `${file}:${line}`;
 }
 
 /** Why a subject keeps its last version, as a sentence. */

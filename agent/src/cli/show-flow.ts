@@ -8,7 +8,8 @@ export function showFlow(flow: Flow): string {
     request === null ? '' : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}`;
   const why = flow.reason === null ? '' : ` (${flow.reason})`;
   const rules = flow.rules.flatMap(({ places }) => places);
-  const by = rules.length === 0 ? '' : ` by ${rules.join(', ')}`;
+  const by =
+    rules.length === 0 ? '' : `${flow.verdict === 'denied' ? ': no match at' : ' by'} ${rules.join(', ')}`;
   return `${flow.time.slice(11, 23)} ${flow.verdict.padEnd(10)} ${ends}${what}${why}${by}`;
 }
 

@@ -104,7 +104,8 @@ function spawnNode(
   rest: readonly string[],
 ): ChildProcess {
   return spawn(program, [...words, process.execPath, join(import.meta.dirname, script), ...rest], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+    // A process that stays must not hold on to whoever reads our standard error.
+    stdio: ['pipe', 'pipe', rest[0] === 'stay' ? 'ignore' : 'inherit'],
     // Ctrl-C in a terminal reaches the whole group: only who cleans up should hear it.
     detached: true,
   });

@@ -1,5 +1,6 @@
 import { showFlow } from '../cli/show-flow.ts';
 import { table } from '../cli/table.ts';
+import type { Flow } from '../flows/flow.ts';
 import type { Outcome, ShipRequest } from './ship.ts';
 import { DEATHSTAR, exampleText, type Stage } from './stage.ts';
 
@@ -66,11 +67,7 @@ export async function tellStory(stage: Stage, say: (text: string) => void): Prom
   await editWhileOpen(stage, say);
 
   say('\n6. Why? The last verdicts (`weir monitor`):');
-  for (const flow of (await stage.flows(200))
-    .filter(({ kind, verdict }) => kind === 'request' || verdict === 'denied')
-    .slice(-6)) {
-    say(`   ${showFlow(flow)}`);
-  }
+  for (const flow of distinct(await stage.flows(200))) say(`   ${showFlow(flow)}`);
 }
 
 /** Opens the exhaust port by an edit, on a connection that exists, and measures how long that takes. */
@@ -97,6 +94,17 @@ async function editWhileOpen(stage: Stage, say: (text: string) => void): Promise
     }
     expect(now < deadline, `the edit takes effect within ${deadline - savedAt} ms`);
   }
+}
+
+/** The first flow of each kind of outcome that has something to say. */
+function distinct(flows: readonly Flow[]): readonly Flow[] {
+  const telling = flows.filter(({ kind, verdict }) => kind === 'request' || verdict !== 'allowed');
+  const first = new Map(telling.toReversed().map((flow) => [keyOf(flow), flow]));
+  return [...first.values()].toReversed();
+}
+
+function keyOf({ verdict, reason, source, destination, request }: Flow): string {
+  return [verdict, reason, source.endpoint, destination.endpoint, request?.method, request?.path].join(' ');
 }
 
 /** Makes the attempts, prints them in a table with what was counted meanwhile, and checks each outcome. */

@@ -13,10 +13,11 @@ export interface FlowPeer {
 /** What happened to a connection or a request. */
 export type FlowVerdict = 'allowed' | 'redirected' | 'denied' | 'failed';
 
-/** A place in a policy that took part in a verdict. */
+/** Rules that took part in a verdict. */
 export interface FlowRule {
-  readonly rule: string;
-  /** `file:line` of each place where a rule with this content stands. */
+  /** The rule that allowed; null where a request was refused because it matched none of those at `places`. */
+  readonly rule: string | null;
+  /** `file:line`. */
   readonly places: readonly string[];
 }
 

@@ -2,11 +2,18 @@ import type { RequestRecord, RequestVerdict } from '@weir/envoy-config';
 import type { Directory } from './directory.ts';
 import type { Flow, FlowRule, FlowVerdict } from './flow.ts';
 
-/** The flow that a record of Envoy's access log tells of; `placesOf` finds a rule in the policy files. */
+/** Finds what a record names in the policy files, as `file:line`. */
+export interface Places {
+  ofRule(rule: string): readonly string[];
+  /** The rules that a request of the class must find a match among, on that side. */
+  ofSide(classId: string, side: 'egress' | 'ingress'): readonly string[];
+}
+
+/** The flow that a record of Envoy's access log tells of. */
 export function flowFromAccessLog(
   record: RequestRecord,
   directory: Directory,
-  placesOf: (rule: string) => readonly string[],
+  places: Places,
 ): Omit<Flow, 'sequence'> {
   const { source, destination, verdict } = record;
   return {
@@ -27,7 +34,7 @@ export function flowFromAccessLog(
       requestBytes: record.requestBytes,
       responseBytes: record.responseBytes,
     },
-    rules: rulesOf(verdict).map((rule): FlowRule => ({ rule, places: placesOf(rule) })),
+    rules: rulesOf(record, places),
   };
 }
 
@@ -37,7 +44,14 @@ const VERDICTS: Readonly<Record<RequestVerdict['kind'], FlowVerdict>> = {
   failed: 'failed',
 };
 
-function rulesOf(verdict: RequestVerdict): readonly string[] {
-  if (verdict.kind !== 'allowed') return [];
-  return [verdict.egressRule, verdict.ingressRule].flatMap((rule) => (rule === null ? [] : [rule]));
+/** The rules that allowed; for a refusal by one side's rules, those that none of matched. */
+function rulesOf({ verdict, classId }: RequestRecord, places: Places): readonly FlowRule[] {
+  if (verdict.kind === 'allowed') {
+    const rules = [verdict.egressRule, verdict.ingressRule];
+    return rules.flatMap((rule) => (rule === null ? [] : [{ rule, places: places.ofRule(rule) }]));
+  }
+  if (verdict.kind !== 'denied') return [];
+  if (verdict.reason !== 'egress-rules' && verdict.reason !== 'ingress-rules') return [];
+  const side = verdict.reason === 'egress-rules' ? 'egress' : 'ingress';
+  return [{ rule: null, places: places.ofSide(classId, side) }];
 }
