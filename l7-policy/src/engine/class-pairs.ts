@@ -1,32 +1,32 @@
-import type { L7Class, L7SetId } from '../types/subject-policy.ts';
-import { type PortTable, verdictAllow, verdictDeny } from './compile-table.ts';
+import type { EntryVerdict, L7Class, L7Set, L7SetId } from '../types/subject-policy.ts';
+import type { PortTable } from './compile-table.ts';
 import { codeContains, codesMeet, type PortCode } from './port-code.ts';
-import { classId, firstSetNumber, kindsAgree, type SetRegistry } from './set-registry.ts';
+import { classId, kindsAgree } from './set-registry.ts';
 
 /** Where a lookup gives an L7 set, for one peer. */
 export interface Redirect {
   readonly code: PortCode;
-  /** Number in the set registry. */
-  readonly set: number;
+  readonly set: L7Set;
 }
 
 /** The L7 sets that a peer with this table meets, with the ports where it does. */
 export function redirectsOf(own: PortTable, any: PortTable): readonly Redirect[] {
+  if (own.sets.length === 0 && any.sets.length === 0) return [];
+  const known = new Map([...own.sets, ...any.sets].map(({ set }) => [set.id, set]));
   const codes = [...new Set([...own.codes, ...any.codes])];
   return codes.flatMap((code) => {
-    const first = lookup(own, code);
-    const second = lookup(any, code);
-    if (first === verdictDeny || second === verdictDeny || first === verdictAllow || second === verdictAllow)
-      return [];
-    const set = first >= firstSetNumber ? first : second;
-    return set >= firstSetNumber ? [{ code, set }] : [];
+    const found = [lookup(own, code), lookup(any, code)].filter((verdict) => verdict !== null);
+    if (found.some((verdict) => verdict.kind !== 'l7')) return [];
+    const [verdict] = found;
+    const set = verdict?.kind === 'l7' ? known.get(verdict.set) : undefined;
+    return set === undefined ? [] : [{ code, set }];
   });
 }
 
-function lookup(table: PortTable, code: PortCode): number {
-  let verdict = 0;
+function lookup(table: PortTable, code: PortCode): EntryVerdict | null {
+  let verdict: EntryVerdict | null = null;
   table.codes.forEach((candidate, at) => {
-    if (codeContains(candidate, code)) verdict = table.verdicts[at] ?? 0;
+    if (codeContains(candidate, code)) verdict = table.verdicts[at] ?? null;
   });
   return verdict;
 }
@@ -35,23 +35,17 @@ function lookup(table: PortTable, code: PortCode): number {
 export function* meetingPairs(
   egress: readonly Redirect[],
   ingress: readonly Redirect[],
-): Iterable<readonly [number, number]> {
+): Iterable<readonly [L7Set, L7Set]> {
   for (const out of egress) {
     for (const into of ingress) if (codesMeet(out.code, into.code)) yield [out.set, into.set];
   }
 }
 
 /** A class of two sides, or null where the two would need different proxies: such a pair is denied. */
-export function makeClass(
-  egress: number | null,
-  ingress: number | null,
-  sets: Pick<SetRegistry, 'at'>,
-): L7Class | null {
-  const out = egress === null ? null : sets.at(egress).set;
-  const into = ingress === null ? null : sets.at(ingress).set;
-  if (out !== null && into !== null && !kindsAgree(out.kind, into.kind)) return null;
-  const kind = out?.kind === 'tls' || into?.kind === 'tls' ? 'tls' : (out ?? into)?.kind;
+export function makeClass(egress: L7Set | null, ingress: L7Set | null): L7Class | null {
+  if (egress !== null && ingress !== null && !kindsAgree(egress.kind, ingress.kind)) return null;
+  const kind = egress?.kind === 'tls' || ingress?.kind === 'tls' ? 'tls' : (egress ?? ingress)?.kind;
   if (kind === undefined) return null;
-  const ids: [L7SetId | null, L7SetId | null] = [out?.id ?? null, into?.id ?? null];
+  const ids: [L7SetId | null, L7SetId | null] = [egress?.id ?? null, ingress?.id ?? null];
   return Object.freeze({ id: classId(...ids), kind, egress: ids[0], ingress: ids[1] });
 }

@@ -1,13 +1,12 @@
 import type { ClassId, L7Class, L7Set } from '../types/subject-policy.ts';
 import { makeClass, meetingPairs, type Redirect, redirectsOf } from './class-pairs.ts';
 import { tableOf } from './direction-policy.ts';
-import type { SetRegistry } from './set-registry.ts';
 import type { Subject } from './subject.ts';
 
 /** The pairs of L7 sets that can meet on this node, kept by who can reach whom. */
 export interface ClassRegistry {
   /** A set came into use or went: so does the class where the other side is elsewhere. */
-  useSet(set: L7Set, number: number): void;
+  useSet(set: L7Set): void;
   dropSet(set: L7Set): void;
   /** Looks again at everything that these subjects can meet. */
   recheck(changed: ReadonlySet<Subject>, gone: ReadonlySet<Subject>, all: Iterable<Subject>): void;
@@ -15,7 +14,7 @@ export interface ClassRegistry {
   published(): ReadonlyMap<ClassId, L7Class>;
 }
 
-export function createClassRegistry(sets: SetRegistry): ClassRegistry {
+export function createClassRegistry(): ClassRegistry {
   const counts = new Map<ClassId, { readonly value: L7Class; count: number }>();
   const published = new Map<ClassId, L7Class>();
   const touched = new Map<ClassId, L7Class>();
@@ -46,16 +45,15 @@ export function createClassRegistry(sets: SetRegistry): ClassRegistry {
       redirects(from, to, 'egress'),
       redirects(to, from, 'ingress'),
     )) {
-      const value = makeClass(egress, ingress, sets);
+      const value = makeClass(egress, ingress);
       if (value !== null) classes.set(value.id, value);
     }
     replacePair(from, to, [...classes.values()]);
   };
 
   return {
-    useSet(set, number) {
-      const value =
-        set.direction === 'egress' ? makeClass(number, null, sets) : makeClass(null, number, sets);
+    useSet(set) {
+      const value = set.direction === 'egress' ? makeClass(set, null) : makeClass(null, set);
       if (value === null) return;
       oneSided.set(set.id, value);
       refer(value, 1);

@@ -1,6 +1,6 @@
-import type { Direction } from '../types/subject-policy.ts';
+import type { Direction, EntryVerdict } from '../types/subject-policy.ts';
 import { codeContains, type PortCode } from './port-code.ts';
-import { kindsAgree, type SetRegistry, type SlotHandle } from './set-registry.ts';
+import { kindsAgree, type SetHandle, type SetRegistry, type SlotHandle } from './set-registry.ts';
 
 /** What one grant adds to peers it selects: a verdict over some ports. */
 export interface Contribution {
@@ -9,18 +9,18 @@ export interface Contribution {
   readonly slot: SlotHandle | null;
 }
 
-/** Verdicts in tables; from `firstSetNumber` on they are numbers of L7 sets. */
-export const verdictNone = 0;
-export const verdictDeny = 1;
-export const verdictAllow = 2;
+const verdictDeny: EntryVerdict = Object.freeze({ kind: 'deny' });
+const verdictAllow: EntryVerdict = Object.freeze({ kind: 'allow' });
 
-/** Entries of one identity (or of any peer), sorted by code. A value. */
+/** Entries of one identity (or of any peer), sorted by code. A value; equal verdicts are the same object. */
 export interface PortTable {
   readonly codes: readonly PortCode[];
-  readonly verdicts: readonly number[];
+  readonly verdicts: readonly EntryVerdict[];
+  /** The L7 sets among the verdicts. */
+  readonly sets: readonly SetHandle[];
 }
 
-export const emptyTable: PortTable = Object.freeze({ codes: Object.freeze([]), verdicts: Object.freeze([]) });
+export const emptyTable: PortTable = Object.freeze({ codes: [], verdicts: [], sets: [] });
 
 export function sameTable(a: PortTable, b: PortTable): boolean {
   if (a === b) return true;
@@ -43,8 +43,8 @@ interface Node {
   readonly code: PortCode;
   readonly own: Said;
   readonly any: Said;
-  /** What a lookup with this identity gives here, from what has been written so far. */
-  written: number;
+  /** What a lookup with this identity gives here, from what has been written so far; null: nothing. */
+  written: EntryVerdict | null;
 }
 
 const silent: Said = Object.freeze({ deny: false, allow: false, slots: Object.freeze([]) });
@@ -65,15 +65,21 @@ export function compileTable(
   sets: SetRegistry,
 ): PortTable {
   const codes: PortCode[] = [];
-  const verdicts: number[] = [];
+  const verdicts: EntryVerdict[] = [];
+  const used = new Set<SetHandle>();
+  const setVerdict = (slots: readonly SlotHandle[]): EntryVerdict => {
+    const handle = sets.intern(direction, slots);
+    used.add(handle);
+    return handle.verdict;
+  };
   walk(own, any, (node, inherited) => {
-    const wanted = wantedVerdict(node, direction, sets, inherited);
-    if (wanted === inherited) return inherited;
+    const wanted = wantedVerdict(node, setVerdict, inherited);
+    if (wanted === inherited || wanted === null) return inherited;
     codes.push(node.code);
     verdicts.push(wanted);
     return wanted;
   });
-  return codes.length === 0 ? emptyTable : { codes, verdicts };
+  return codes.length === 0 ? emptyTable : { codes, verdicts, sets: [...used] };
 }
 
 /** The table of any peer, which the others are compiled against. */
@@ -87,16 +93,15 @@ export function compileAnyTable(
 
 function wantedVerdict(
   { own, any }: Node,
-  direction: Direction,
-  sets: SetRegistry,
-  inherited: number,
-): number {
+  setVerdict: (slots: readonly SlotHandle[]) => EntryVerdict,
+  inherited: EntryVerdict | null,
+): EntryVerdict | null {
   if (any.deny) return inherited;
   if (own.deny) return verdictDeny;
   if (any.allow) return inherited;
   if (own.allow) return verdictAllow;
   if (own.slots.length === 0) return inherited;
-  return sets.intern(direction, agreeing([...own.slots, ...any.slots])).number;
+  return setVerdict(agreeing([...own.slots, ...any.slots]));
 }
 
 /** Slots of one kind: that of the identity's own, most specific slot. Others would need another proxy. */
@@ -109,7 +114,7 @@ function agreeing(slots: readonly SlotHandle[]): readonly SlotHandle[] {
 function walk(
   own: readonly Contribution[],
   any: readonly Contribution[],
-  visit: (node: Node, inherited: number) => number,
+  visit: (node: Node, inherited: EntryVerdict | null) => EntryVerdict | null,
 ): void {
   const spoken = new Map<PortCode, { own: Contribution[]; any: Contribution[] }>();
   const collect = (contributions: readonly Contribution[], side: 'own' | 'any') => {
@@ -138,9 +143,9 @@ function walk(
       code,
       own: said(parent?.own ?? silent, at.own),
       any: said(parent?.any ?? silent, at.any),
-      written: verdictNone,
+      written: null,
     };
-    node.written = visit(node, parent?.written ?? verdictNone);
+    node.written = visit(node, parent?.written ?? null);
     stack.push(node);
   }
 }

@@ -53,7 +53,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
   const selectors = createSelectorCache(() => table.rows(), facts);
   const sets = createSetRegistry();
   const slots = createSlotRegistry();
-  const classes = createClassRegistry(sets);
+  const classes = createClassRegistry();
   const ipcache = createIpcache();
   const filter = createLabelFilter(options.identityLabels);
   const subjects = createSubjectRegistry({
@@ -309,9 +309,9 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     const compiled = subjects.takeChanges();
     classes.recheck(compiled.compiled, compiled.gone, subjects.subjects().values());
     const setChanges = sets.takeChanges();
-    for (const { set, number } of setChanges.added) {
+    for (const set of setChanges.added) {
       slots.useSet(set);
-      classes.useSet(set, number);
+      classes.useSet(set);
     }
     for (const set of setChanges.removed) {
       slots.dropSet(set);
@@ -328,7 +328,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
         subjects: { added: compiled.added, changed: compiled.changed, removed: compiled.removed },
         slots: slots.takeChanges(),
         sets: {
-          added: setChanges.added.map((handle) => handle.set),
+          added: setChanges.added,
           removed: setChanges.removed.map((set) => set.id),
         },
         classes: classes.takeChanges(),
@@ -351,7 +351,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
       [...subjects.subjects()].flatMap(([key, { policy }]) => (policy === null ? [] : [[key, policy]])),
     ),
     slots: new Map(slots.published()),
-    sets: new Map([...sets.inUse()].map((set) => [set.id, set])),
+    sets: new Map(sets.inUse()),
     classes: new Map(classes.published()),
     endpoints: new Map(
       [...endpoints].flatMap(([id, { row, subject, fact }]) =>
@@ -398,7 +398,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
               ? document.rules.filter((rule) => selectsSubject(rule, subject.row.parsed))
               : [],
           ),
-        set: (id) => [...sets.inUse()].find((set) => set.id === id),
+        set: (id) => sets.inUse().get(id),
         slot: (id) => slots.get(id),
         sourceOf: (id) => sourcesOf(id)[0],
       }),

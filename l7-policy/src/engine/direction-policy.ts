@@ -8,7 +8,7 @@ import {
   sameTable,
 } from './compile-table.ts';
 import type { Selector, SelectorUser } from './selector-cache.ts';
-import { firstSetNumber, type SetRegistry } from './set-registry.ts';
+import type { SetHandle, SetRegistry } from './set-registry.ts';
 import { forEachBit, hasBit, noWords, type Words, withBit, withoutBit } from './words.ts';
 
 /** Identities whom exactly the same grants select: they share one table. A value. */
@@ -103,35 +103,45 @@ function wordsOf(indices: readonly number[]): Words {
   return words;
 }
 
-/** The policy with one identity put into the group where the selectors have it now. */
+/** A policy after one identity moved, with its table before and after. */
+export interface Move {
+  readonly policy: DirectionPolicy;
+  readonly index: number;
+  readonly before: PortTable;
+  readonly after: PortTable;
+}
+
+/** Puts one identity into the group where the selectors have it now. null: it is there already. */
 export function moveIdentity(
   policy: DirectionPolicy,
   rules: DirectionRules,
   index: number,
   direction: Direction,
   sets: SetRegistry,
-): DirectionPolicy {
+): Move | null {
   const path: number[] = [];
-  rules.own.forEach(({ selector }, ordinal) => {
-    if (hasBit(selector.members.words, index)) path.push(ordinal);
-  });
+  for (let ordinal = 0; ordinal < rules.own.length; ordinal++) {
+    const words = rules.own[ordinal]?.selector.members.words;
+    if (words !== undefined && hasBit(words, index)) path.push(ordinal);
+  }
   const signature = path.join(',');
   const old = groupOf(policy, index);
-  if (old?.[0] === signature) return policy;
+  if ((old?.[0] ?? '') === signature) return null;
   const groups = new Map(policy.groups);
   if (old !== null) {
     const members = withoutBit(old[1].members, index);
     if (members.length === 0) groups.delete(old[0]);
     else groups.set(old[0], { table: old[1].table, members });
   }
+  let after = emptyTable;
   if (path.length > 0) {
     const group = groups.get(signature);
-    const table = group?.table ?? groupTable(rules, path, direction, sets);
-    if (table.codes.length > 0) {
-      groups.set(signature, { table, members: withBit(group?.members ?? noWords, index) });
+    after = group?.table ?? groupTable(rules, path, direction, sets);
+    if (after.codes.length > 0) {
+      groups.set(signature, { table: after, members: withBit(group?.members ?? noWords, index) });
     }
   }
-  return { ...policy, groups };
+  return { policy: { ...policy, groups }, index, before: old?.[1].table ?? emptyTable, after };
 }
 
 function groupOf(policy: DirectionPolicy, index: number): readonly [string, PeerGroup] | null {
@@ -144,20 +154,11 @@ export function tableOf(policy: DirectionPolicy, index: number): PortTable {
   return groupOf(policy, index)?.[1].table ?? emptyTable;
 }
 
-/** Every table with how many identities have it; any peer's counts as one. */
-export function* tablesOf(policy: DirectionPolicy): Iterable<PortTable> {
-  if (!policy.enforced) return;
-  yield policy.anyTable;
-  for (const group of policy.groups.values()) yield group.table;
-}
-
-/** Numbers of the L7 sets that a policy's tables name. */
-export function setNumbersOf(policy: DirectionPolicy): Set<number> {
-  const numbers = new Set<number>();
-  for (const table of tablesOf(policy)) {
-    for (const verdict of table.verdicts) if (verdict >= firstSetNumber) numbers.add(verdict);
-  }
-  return numbers;
+/** The L7 sets that a policy's tables name. */
+export function setsOf(policy: DirectionPolicy): ReadonlySet<SetHandle> {
+  const found = new Set<SetHandle>(policy.anyTable.sets);
+  for (const { table } of policy.groups.values()) for (const handle of table.sets) found.add(handle);
+  return found;
 }
 
 /** Calls back for each identity index whose table differs. -1 stands for any peer. */

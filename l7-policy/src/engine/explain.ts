@@ -15,7 +15,15 @@ import type { NamedPort } from '../types/fact.ts';
 import { type Identity, reservedIdentities } from '../types/identity.ts';
 import type { RuleId } from '../types/l7-rule.ts';
 import type { SourceRef } from '../types/source-ref.ts';
-import type { ClassId, Direction, L7Set, L7Slot, SlotId, SubjectPolicy } from '../types/subject-policy.ts';
+import type {
+  ClassId,
+  Direction,
+  L7Set,
+  L7SetId,
+  L7Slot,
+  SlotId,
+  SubjectPolicy,
+} from '../types/subject-policy.ts';
 import { portsNamed } from './direction-rules.ts';
 import type { IdentityRow } from './identity-table.ts';
 import type { PeerFacts } from './peer-facts.ts';
@@ -34,7 +42,7 @@ export interface ExplainView {
   identityOf(prefix: string): Identity | undefined;
   /** The rule as it stands in its document now, with its latest places. */
   rulesOf(subject: Subject): readonly Rule[];
-  set(id: string): L7Set | undefined;
+  set(id: L7SetId): L7Set | undefined;
   slot(id: SlotId): L7Slot | undefined;
   sourceOf(rule: RuleId): SourceRef | undefined;
 }

@@ -1,6 +1,6 @@
 import { digest } from '../digest.ts';
 import type { L7Kind } from '../types/l7-rule.ts';
-import type { ClassId, Direction, L7Set, L7SetId, SlotId } from '../types/subject-policy.ts';
+import type { ClassId, Direction, EntryVerdict, L7Set, L7SetId, SlotId } from '../types/subject-policy.ts';
 
 /** A slot as compilation knows it. */
 export interface SlotHandle {
@@ -8,88 +8,73 @@ export interface SlotHandle {
   readonly kind: L7Kind;
 }
 
-/** A set with the small number that tables carry; numbers below `firstSetNumber` are plain verdicts. */
+/** A set with the verdict that tables carry for it; one handle for each set, so that verdicts compare by identity. */
 export interface SetHandle {
-  readonly number: number;
   readonly set: L7Set;
+  readonly verdict: EntryVerdict;
   references: number;
 }
-
-export const firstSetNumber = 3;
 
 export interface SetRegistry {
   /** The set of these slots, which are of kinds that go together. Not yet in use. */
   intern(direction: Direction, slots: readonly SlotHandle[]): SetHandle;
-  at(number: number): SetHandle;
   /** Sets that came into use or went out of it since the last call; those without use are forgotten. */
-  takeChanges(): { readonly added: readonly SetHandle[]; readonly removed: readonly L7Set[] };
-  acquire(number: number): void;
-  release(number: number): void;
-  inUse(): Iterable<L7Set>;
+  takeChanges(): { readonly added: readonly L7Set[]; readonly removed: readonly L7Set[] };
+  acquire(handle: SetHandle): void;
+  release(handle: SetHandle): void;
+  inUse(): ReadonlyMap<L7SetId, L7Set>;
 }
 
 export function createSetRegistry(): SetRegistry {
   const byKey = new Map<string, SetHandle>();
-  const byNumber = new Map<number, SetHandle>();
-  const published = new Map<L7SetId, SetHandle>();
+  const published = new Map<L7SetId, L7Set>();
   const touched = new Set<SetHandle>();
-  let next = firstSetNumber;
-  const at = (number: number): SetHandle => {
-    const handle = byNumber.get(number);
-    if (handle === undefined) throw new Error(`no L7 set has the number ${number}`);
-    return handle;
-  };
   return {
     intern(direction, slots) {
       const ids = [...new Set(slots.map((slot) => slot.id))].sort();
-      const key = `${direction}:${ids.join(',')}`;
+      const key = setKey(direction, ids);
       let handle = byKey.get(key);
       if (handle === undefined) {
         const kind = slots.some((slot) => slot.kind === 'tls') ? 'tls' : (slots[0]?.kind ?? 'http');
         const id = digest(['set', direction, ...ids]) as L7SetId;
         const set = Object.freeze({ id, direction, kind, slots: Object.freeze(ids) });
-        handle = { number: next++, set, references: 0 };
+        handle = { set, verdict: Object.freeze({ kind: 'l7', set: id }), references: 0 };
         byKey.set(key, handle);
-        byNumber.set(handle.number, handle);
         touched.add(handle);
       }
       return handle;
     },
-    at,
-    acquire(number) {
-      const handle = at(number);
+    acquire(handle) {
       handle.references += 1;
       touched.add(handle);
     },
-    release(number) {
-      const handle = at(number);
+    release(handle) {
       handle.references -= 1;
       touched.add(handle);
     },
     takeChanges() {
-      const added: SetHandle[] = [];
+      const added: L7Set[] = [];
       const removed: L7Set[] = [];
-      for (const handle of touched) {
-        const known = published.has(handle.set.id);
-        if (handle.references > 0 && !known) {
-          published.set(handle.set.id, handle);
-          added.push(handle);
+      for (const { set, references } of touched) {
+        const known = published.has(set.id);
+        if (references > 0) {
+          if (known) continue;
+          published.set(set.id, set);
+          added.push(set);
+          continue;
         }
-        if (handle.references > 0) continue;
-        if (known) {
-          published.delete(handle.set.id);
-          removed.push(handle.set);
-        }
-        byKey.delete(`${handle.set.direction}:${handle.set.slots.join(',')}`);
-        byNumber.delete(handle.number);
+        if (published.delete(set.id)) removed.push(set);
+        byKey.delete(setKey(set.direction, set.slots));
       }
       touched.clear();
       return { added, removed };
     },
-    *inUse() {
-      for (const handle of published.values()) yield handle.set;
-    },
+    inUse: () => published,
   };
+}
+
+function setKey(direction: Direction, ids: readonly SlotId[]): string {
+  return `${direction}:${ids.join(',')}`;
 }
 
 /** The class of a pair of sets, by their ids. */

@@ -1,15 +1,16 @@
 import type { Peer, Rule } from '../model/policy.ts';
 import type { SubjectChange } from '../types/delta.ts';
 import type { NamedPort } from '../types/fact.ts';
-import { anyIdentity } from '../types/identity.ts';
+import { anyIdentity, type Identity } from '../types/identity.ts';
 import type { Direction, PolicyMapEntry, SubjectKey, SubjectPolicy } from '../types/subject-policy.ts';
+import type { PortTable } from './compile-table.ts';
 import {
   compileDirection,
   diffDirections,
   moveIdentity,
   moveUser,
   openDirection,
-  setNumbersOf,
+  setsOf,
 } from './direction-policy.ts';
 import { collectDirection, peerPortNames } from './direction-rules.ts';
 import type { IdentityRow, IdentityTable } from './identity-table.ts';
@@ -17,7 +18,7 @@ import type { PeerFactStore } from './peer-fact-store.ts';
 import type { SelectorCache } from './selector-cache.ts';
 import type { SetRegistry } from './set-registry.ts';
 import { createSubject, type DirectionState, type Subject, selectsSubject, subjectKey } from './subject.ts';
-import { createSubjectPolicy, tableEntries } from './subject-snapshot.ts';
+import { codeEntry, createSubjectPolicy } from './subject-snapshot.ts';
 
 export interface SubjectOptions {
   readonly enforcement: 'default' | 'always' | 'never';
@@ -108,24 +109,38 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
     });
   };
 
-  const compile = (state: DirectionState) => {
+  /** Compiles what is out of date and writes down how the entries differ. */
+  const compile = (state: DirectionState, diff: EntryDiff) => {
+    const { direction } = state;
+    const before = state.policy;
     if (state.stale) {
       const after = collect(state);
-      replaceRules(state, after, peerPortNames([...state.subject.rules], state.direction));
-      state.policy = compileDirection(after, state.direction, sets, table.capacity());
+      replaceRules(state, after, peerPortNames([...state.subject.rules], direction));
+      state.policy = compileDirection(after, direction, sets, table.capacity());
+      diffDirections(before, state.policy, table.capacity(), (index, old, now) => {
+        const identity = index < 0 ? anyIdentity : table.at(index)?.identity;
+        if (identity !== undefined) diffTables(diff, direction, identity, old, now);
+      });
     } else if (state.rules !== null) {
       for (const index of state.moved) {
-        state.policy = moveIdentity(state.policy, state.rules, index, state.direction, sets);
+        const move = moveIdentity(state.policy, state.rules, index, direction, sets);
+        if (move === null) continue;
+        state.policy = move.policy;
+        const identity = table.at(index)?.identity;
+        if (identity !== undefined) diffTables(diff, direction, identity, move.before, move.after);
       }
     }
     state.stale = false;
     state.moved.clear();
+    if (state.policy !== before) replaceSets(state);
+    return before.enforced !== state.policy.enforced;
   };
 
   const replaceSets = (state: DirectionState) => {
-    const after = setNumbersOf(state.policy);
-    for (const number of after) if (!state.sets.has(number)) sets.acquire(number);
-    for (const number of state.sets) if (!after.has(number)) sets.release(number);
+    const after = setsOf(state.policy);
+    if (after.size === 0 && state.sets.size === 0) return;
+    for (const handle of after) if (!state.sets.has(handle)) sets.acquire(handle);
+    for (const handle of state.sets) if (!after.has(handle)) sets.release(handle);
     state.sets = after;
   };
 
@@ -184,38 +199,29 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
         }
         added.delete(subject);
       }
-      const before = new Map<Subject, Record<Direction, DirectionState['policy']>>();
-      for (const { subject } of dirty) {
-        before.set(subject, { ingress: subject.ingress.policy, egress: subject.egress.policy });
+      const diffs = new Map<Subject, EntryDiff>();
+      for (const state of dirty) {
+        const diff = diffs.get(state.subject) ?? { added: [], removed: [], enforced: false };
+        diffs.set(state.subject, diff);
+        if (compile(state, diff)) diff.enforced = true;
       }
-      for (const state of dirty) compile(state);
       dirty.clear();
       const changed: SubjectChange[] = [];
       const fresh: SubjectPolicy[] = [];
       const compiled = new Set<Subject>();
-      for (const [subject, old] of before) {
-        const { ingress, egress } = subject;
-        const entries = diffEntries(old, subject, table, sets);
-        const same =
-          entries.added.length === 0 &&
-          entries.removed.length === 0 &&
-          old.ingress.enforced === ingress.policy.enforced &&
-          old.egress.enforced === egress.policy.enforced;
-        replaceSets(ingress);
-        replaceSets(egress);
+      for (const [subject, diff] of diffs) {
+        const same = diff.added.length === 0 && diff.removed.length === 0 && !diff.enforced;
         if (same && !added.has(subject)) continue;
         compiled.add(subject);
         const previous = subject.policy;
-        const policy = createSubjectPolicy(
-          subject.key,
-          subject.row.identity,
-          { ingress: ingress.policy, egress: egress.policy },
-          table.numbers(),
-          sets,
-        );
+        const directions = { ingress: subject.ingress.policy, egress: subject.egress.policy };
+        const policy = createSubjectPolicy(subject.key, subject.row.identity, directions, table.numbers());
         subject.policy = policy;
         if (previous === null) fresh.push(policy);
-        else changed.push({ key: subject.key, enforced: policy.enforced, ...entries, policy });
+        else {
+          const { enforced } = policy;
+          changed.push({ key: subject.key, enforced, added: diff.added, removed: diff.removed, policy });
+        }
       }
       const result = { added: fresh, changed, removed, compiled, gone: new Set(gone) };
       added.clear();
@@ -226,28 +232,37 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
   };
 }
 
-function diffEntries(
-  before: Record<Direction, DirectionState['policy']>,
-  subject: Subject,
-  table: IdentityTable,
-  sets: SetRegistry,
-): { readonly added: readonly PolicyMapEntry[]; readonly removed: readonly PolicyMapEntry[] } {
-  const added: PolicyMapEntry[] = [];
-  const removed: PolicyMapEntry[] = [];
-  for (const direction of ['ingress', 'egress'] as const) {
-    diffDirections(before[direction], subject[direction].policy, table.capacity(), (index, old, now) => {
-      const identity = index < 0 ? anyIdentity : table.at(index)?.identity;
-      if (identity === undefined) return;
-      const kept = new Map(old.codes.map((code, at) => [code, old.verdicts[at]]));
-      const same = (at: number) => kept.get(now.codes[at] ?? -1) === now.verdicts[at];
-      const current = new Map(now.codes.map((code, at) => [code, now.verdicts[at]]));
-      removed.push(
-        ...tableEntries(old, direction, identity, sets).filter(
-          (_, at) => current.get(old.codes[at] ?? -1) !== old.verdicts[at],
-        ),
-      );
-      added.push(...tableEntries(now, direction, identity, sets).filter((_, at) => !same(at)));
-    });
+interface EntryDiff {
+  readonly added: PolicyMapEntry[];
+  readonly removed: PolicyMapEntry[];
+  enforced: boolean;
+}
+
+/** Both tables are sorted by code. */
+function diffTables(
+  diff: EntryDiff,
+  direction: Direction,
+  identity: Identity,
+  old: PortTable,
+  now: PortTable,
+): void {
+  let i = 0;
+  let j = 0;
+  while (i < old.codes.length || j < now.codes.length) {
+    const before = old.codes[i] ?? Number.POSITIVE_INFINITY;
+    const after = now.codes[j] ?? Number.POSITIVE_INFINITY;
+    const oldVerdict = old.verdicts[i];
+    const newVerdict = now.verdicts[j];
+    const same = before === after && oldVerdict === newVerdict;
+    if (before <= after) {
+      if (!same && oldVerdict !== undefined)
+        diff.removed.push(codeEntry(before, oldVerdict, direction, identity));
+      i += 1;
+    }
+    if (after <= before) {
+      if (!same && newVerdict !== undefined)
+        diff.added.push(codeEntry(after, newVerdict, direction, identity));
+      j += 1;
+    }
   }
-  return { added, removed };
 }

@@ -5,6 +5,7 @@ import type { Direction, SubjectKey, SubjectPolicy } from '../types/subject-poli
 import { type DirectionPolicy, type DirectionRules, openDirection } from './direction-policy.ts';
 import { type IdentityRow, type Label, parseLabel } from './identity-table.ts';
 import { matchesLabels, type SelectorUser } from './selector-cache.ts';
+import type { SetHandle } from './set-registry.ts';
 
 /** One direction of a subject while the engine works on it. */
 export interface DirectionState extends SelectorUser {
@@ -12,8 +13,8 @@ export interface DirectionState extends SelectorUser {
   readonly direction: Direction;
   rules: DirectionRules | null;
   policy: DirectionPolicy;
-  /** Numbers of the L7 sets in its tables. */
-  sets: ReadonlySet<number>;
+  /** The L7 sets in its tables. */
+  sets: ReadonlySet<SetHandle>;
   /** Port names whose meaning depends on the peers. */
   names: readonly string[];
   /** Everything must be compiled again. */

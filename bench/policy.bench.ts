@@ -1,0 +1,343 @@
+// The policy engine on a cluster's worth of policy: `make bench-policy`. Data come from shared/scale beside the
+// repository; the README there has what Cilium's own engine takes for the same.
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import {
+  createEngine,
+  type EngineChange,
+  type EngineState,
+  type EngineUpdate,
+  type Identity,
+  identity,
+  type PolicyMapEntry,
+} from '@weir/l7-policy';
+
+interface Scenario {
+  readonly name: string;
+  readonly local: number;
+  readonly identities: number;
+}
+
+const scenarios: readonly Scenario[] = [
+  { name: '110 local', local: 110, identities: 700 },
+  { name: '1,354 local', local: 1354, identities: 700 },
+  { name: '110 local, 10,000 identities', local: 110, identities: 10_000 },
+];
+
+/** What a run of one scenario reports; times are milliseconds, heap is MiB. */
+interface Report {
+  readonly name: string;
+  readonly subjects: number;
+  readonly entries: number;
+  readonly mostEntries: number;
+  readonly heapMiB: number;
+  readonly times: Readonly<Record<string, readonly number[]>>;
+  readonly cpuMs: Readonly<Record<string, number>>;
+}
+
+const root = resolve(import.meta.dirname, '..');
+const [mode, wanted] = process.argv.slice(2);
+if (mode === '--scenario') {
+  const scenario = scenarios.find((item) => item.name === wanted);
+  if (scenario === undefined) throw new Error(`unknown scenario ${wanted}`);
+  process.stdout.write(JSON.stringify(runScenario(scenario)));
+} else {
+  const reports = scenarios
+    .filter((scenario) => mode === undefined || scenario.name.startsWith(mode))
+    .map((scenario): Report => {
+      const child = spawnSync(
+        process.execPath,
+        ['--expose-gc', import.meta.filename, '--scenario', scenario.name],
+        { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 },
+      );
+      if (child.status !== 0) throw new Error(`scenario "${scenario.name}" failed`);
+      return JSON.parse(child.stdout);
+    });
+  print(reports);
+}
+
+function findGenerator(): string {
+  for (const place of ['../shared/scale/gen.py', '../../shared/scale/gen.py']) {
+    const path = resolve(root, place);
+    if (existsSync(path)) return path;
+  }
+  throw new Error('bench/policy needs ../shared/scale/gen.py beside the repository; it is not there');
+}
+
+interface Data {
+  readonly identities: readonly { readonly id: number; readonly labels: readonly string[] }[];
+  readonly endpoints: readonly { name: string; identity: number; ip: string; local: boolean }[];
+  readonly files: ReadonlyMap<string, string>;
+  readonly events: readonly ScaleEvent[];
+}
+
+type ScaleObject = {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+};
+
+type ScaleEvent =
+  | {
+      readonly op: 'identity-add' | 'identity-delete';
+      readonly id: number;
+      readonly labels: readonly string[];
+    }
+  | {
+      readonly op: 'policy-edit' | 'policy-restore' | 'clusterwide-add' | 'clusterwide-delete';
+      readonly object: ScaleObject;
+    };
+
+function generate({ local, identities }: Scenario): Data {
+  const out = mkdtempSync(join(tmpdir(), 'weir-scale-'));
+  try {
+    const args = ['--out', out, '--local', String(local), '--identities', String(identities)];
+    const made = spawnSync('python3', [findGenerator(), ...args], { encoding: 'utf8' });
+    if (made.status !== 0) throw new Error(`gen.py failed: ${made.stderr}`);
+    const lines = (name: string) =>
+      readFileSync(join(out, name), 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const policies = join(out, 'policies');
+    return {
+      identities: lines('identities.jsonl'),
+      endpoints: lines('endpoints.jsonl'),
+      events: lines('events.jsonl'),
+      files: new Map(
+        readdirSync(policies)
+          .sort()
+          .map((file) => [file, readFileSync(join(policies, file), 'utf8')]),
+      ),
+    };
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+function newEngine(data: Data) {
+  // Numbers as the data have them: by labels for pods, by prefix for the rest.
+  const numbers = new Map<string, Identity>();
+  for (const { id, labels } of data.identities) {
+    const cidr = labels.find((label) => label.startsWith('cidr:'));
+    numbers.set(cidr ?? [...labels].sort().join('\n'), identity(id));
+  }
+  let next = 0x0180_0000;
+  return createEngine({
+    allocator: {
+      allocate(labels) {
+        const key = labels.find((label) => label.startsWith('cidr:')) ?? labels.join('\n');
+        let number = numbers.get(key);
+        if (number === undefined) {
+          number = identity(next++);
+          numbers.set(key, number);
+        }
+        return number;
+      },
+      release() {},
+    },
+  });
+}
+
+function facts(data: Data): EngineChange[] {
+  const labelsOf = new Map(data.identities.map(({ id, labels }) => [id, labels]));
+  return [
+    ...data.identities.map(({ id, labels }): EngineChange => {
+      return { kind: 'set-identity', identity: identity(id), labels };
+    }),
+    ...data.endpoints
+      .filter((endpoint) => endpoint.local)
+      .map(
+        ({ name, identity: number, ip }): EngineChange => ({
+          kind: 'set-endpoint',
+          endpoint: {
+            id: name,
+            labels: labelsOf.get(number) ?? [],
+            addresses: [ip],
+            namedPorts: [],
+            local: true,
+          },
+        }),
+      ),
+  ];
+}
+
+function runScenario(scenario: Scenario): Report {
+  const data = generate(scenario);
+  const times: Record<string, number[]> = {};
+  const cpuMs: Record<string, number> = {};
+  // Measured first: nothing else has been built yet.
+  const heapMiB = measureHeap(data);
+  const timed = <T>(name: string, work: () => T): T => {
+    const cpu = process.cpuUsage();
+    const start = performance.now();
+    const result = work();
+    const spent = performance.now() - start;
+    times[name] = [...(times[name] ?? []), spent];
+    const used = process.cpuUsage(cpu);
+    cpuMs[name] = (cpuMs[name] ?? 0) + (used.user + used.system) / 1000;
+    return result;
+  };
+  const load = [...data.files].map(([file, text]): EngineChange => ({ kind: 'set-file', file, text }));
+  for (let round = 0; round < 5; round++) {
+    // Without endpoints nothing is compiled: what remains is reading the documents.
+    timed('parse', () => createEngine().apply(load));
+    const engine = newEngine(data);
+    engine.apply(facts(data));
+    timed('parse + cold', () => engine.apply(load));
+  }
+
+  const engine = newEngine(data);
+  engine.apply(facts(data));
+  engine.apply(load);
+
+  const fileOf = new Map<string, string>();
+  for (const [file, text] of data.files) {
+    const name = /^ {2}name: "(.*)"$/m.exec(text)?.[1] ?? '';
+    const namespace = /^ {2}namespace: "(.*)"$/m.exec(text)?.[1] ?? '';
+    fileOf.set(`${namespace}/${name}`, file);
+  }
+  let seen = 0;
+  data.events.forEach((event, at) => {
+    const change = eventChange(event, fileOf);
+    const update = timed(event.op, () => engine.apply([change]));
+    seen += touch(update);
+    const errors = update.problems.filter((problem) => problem.severity === 'error');
+    if (errors.length > 0) throw new Error(JSON.stringify(errors[0]));
+    if (at % 200 === 7) compareFresh(engine.state(), data, data.events.slice(0, at + 1), fileOf);
+  });
+  if (seen === 0) throw new Error('the events changed nothing');
+
+  const counts = [...engine.state().subjects.values()].map((policy) => policy.entries.length);
+  return {
+    name: scenario.name,
+    subjects: counts.length,
+    entries: counts.reduce((sum, count) => sum + count, 0),
+    mostEntries: Math.max(...counts),
+    heapMiB,
+    times,
+    cpuMs,
+  };
+}
+
+/** What an engine holds after loading everything; the documents' texts are not counted. */
+function measureHeap(data: Data): number {
+  const used = () => {
+    global.gc?.();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const load = [...data.files].map(([file, text]): EngineChange => ({ kind: 'set-file', file, text }));
+  const before = used();
+  const engine = newEngine(data);
+  engine.apply(facts(data));
+  engine.apply(load);
+  const held = (used() - before) / 2 ** 20;
+  if (engine.problems().some((problem) => problem.severity === 'error'))
+    throw new Error('a document was refused');
+  return held;
+}
+
+function eventChange(event: ScaleEvent, fileOf: Map<string, string>): EngineChange {
+  switch (event.op) {
+    case 'identity-add':
+      return { kind: 'set-identity', identity: identity(event.id), labels: event.labels };
+    case 'identity-delete':
+      return { kind: 'remove-identity', identity: identity(event.id) };
+    case 'clusterwide-delete':
+      return { kind: 'remove-file', file: objectFile(event.object, fileOf) };
+    default:
+      return { kind: 'set-file', file: objectFile(event.object, fileOf), text: JSON.stringify(event.object) };
+  }
+}
+
+function objectFile({ metadata }: ScaleObject, fileOf: Map<string, string>): string {
+  const name = `${metadata.namespace ?? ''}/${metadata.name}`;
+  return fileOf.get(name) ?? `added/${name}`;
+}
+
+/** Deltas are values already; count what is in them so that nothing is put off. */
+function touch({ delta }: EngineUpdate): number {
+  return delta.subjects.changed.reduce((sum, change) => sum + change.added.length + change.removed.length, 0);
+}
+
+/** An engine that is given everything at once must stand where the incremental one stands. */
+function compareFresh(
+  state: EngineState,
+  data: Data,
+  events: readonly ScaleEvent[],
+  fileOf: Map<string, string>,
+): void {
+  const fresh = newEngine(data);
+  const last = new Map<string, EngineChange>();
+  for (const event of events) {
+    const change = eventChange(event, fileOf);
+    const key = 'file' in change ? change.file : 'identity' in change ? String(change.identity) : '';
+    last.delete(key);
+    last.set(key, change);
+  }
+  const changes = [...last.values()];
+  const files = [...data.files]
+    .filter(([file]) => !last.has(file))
+    .map(([file, text]): EngineChange => ({ kind: 'set-file', file, text }));
+  fresh.apply([...changes.filter((change) => change.kind !== 'remove-identity'), ...files, ...facts(data)]);
+  const expected = fresh.state();
+  for (const [key, policy] of expected.subjects) {
+    const found = state.subjects.get(key);
+    if (found === undefined) throw new Error(`subject ${key} is missing`);
+    const text = (entries: readonly PolicyMapEntry[]) =>
+      entries.map((entry) => JSON.stringify(entry)).join('\n');
+    if (text(found.entries) !== text(policy.entries)) {
+      throw new Error(`subject ${key} differs from a fresh computation`);
+    }
+  }
+  const same = (a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>) =>
+    a.size === b.size && [...a.keys()].every((key) => b.has(key));
+  if (!same(state.subjects, expected.subjects) || !same(state.sets, expected.sets)) {
+    throw new Error('subjects or sets differ from a fresh computation');
+  }
+  if (!same(state.classes, expected.classes) || !same(state.slots, expected.slots)) {
+    throw new Error('classes or slots differ from a fresh computation');
+  }
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? 0;
+}
+
+function print(reports: readonly Report[]): void {
+  const figures: Record<string, { value: number; unit: string; better: 'lower' | 'higher' }> = {};
+  for (const report of reports) {
+    console.log(`\n${report.name}: ${report.subjects} subjects`);
+    console.log(
+      `  ${'milliseconds'.padEnd(20)} ${'p50'.padStart(9)} ${'p99'.padStart(9)} ${'CPU each'.padStart(9)} ${'n'.padStart(5)}`,
+    );
+    for (const [name, values] of Object.entries(report.times)) {
+      const p50 = quantile(values, 0.5);
+      const p99 = quantile(values, 0.99);
+      const cpu = (report.cpuMs[name] ?? 0) / values.length;
+      const cells = [p50, p99, cpu].map((value) => value.toFixed(2).padStart(9)).join(' ');
+      console.log(`  ${name.padEnd(20)} ${cells} ${String(values.length).padStart(5)}`);
+      figures[`${report.name}: ${name} p50`] = { value: p50, unit: 'ms', better: 'lower' };
+      figures[`${report.name}: ${name} p99`] = { value: p99, unit: 'ms', better: 'lower' };
+    }
+    console.log(
+      `  map entries ${report.entries} (most of one subject ${report.mostEntries}), heap ${report.heapMiB.toFixed(1)} MiB`,
+    );
+    figures[`${report.name}: map entries`] = { value: report.entries, unit: 'entries', better: 'lower' };
+    figures[`${report.name}: heap`] = { value: report.heapMiB, unit: 'MiB', better: 'lower' };
+  }
+  const results = resolve(root, 'bench/results');
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, 'policy.json'), `${JSON.stringify({ figures }, null, 2)}\n`);
+}
