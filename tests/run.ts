@@ -45,7 +45,7 @@ async function runFiles(group: readonly string[], concurrency: number): Promise<
     if (event.details.type !== 'suite' && !isFile(event.name)) passed += 1;
   });
   stream.on('test:fail', (event) => {
-    if (event.details.type !== 'suite') failed += 1;
+    if (event.details.type !== 'suite' || !isSubtests(event.details.error)) failed += 1;
     process.exitCode = 1;
   });
   const report = stream.compose(spec());
@@ -56,4 +56,9 @@ async function runFiles(group: readonly string[], concurrency: number): Promise<
 /** With process isolation a file that holds no failing test is itself reported as a passed test. */
 function isFile(name: string): boolean {
   return name.endsWith('.test.ts');
+}
+
+/** A suite fails by its tests, which are counted themselves, or by its own body, which nothing else reports. */
+function isSubtests(error: object): boolean {
+  return 'failureType' in error && error.failureType === 'subtestsFailed';
 }
