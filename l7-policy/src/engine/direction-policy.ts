@@ -11,8 +11,12 @@ import type { Selector, SelectorUser } from './selector-cache.ts';
 import type { SetHandle, SetRegistry } from './set-registry.ts';
 import { forEachBit, hasBit, noWords, type Words, withBit, withoutBit } from './words.ts';
 
-/** Identities whom exactly the same grants select: they share one table. A value. */
+/** Ordinals, ascending, of the selectors in `DirectionRules.own` that select an identity. */
+type Path = readonly number[];
+
+/** Identities whom exactly the same selectors select: they share one table, which may be empty. A value. */
 export interface PeerGroup {
+  readonly path: Path;
   readonly table: PortTable;
   readonly members: Words;
 }
@@ -21,14 +25,13 @@ export interface PeerGroup {
 export interface DirectionPolicy {
   readonly enforced: boolean;
   readonly anyTable: PortTable;
-  /** By the ordinals of the selectors that select the members, joined by commas. */
-  readonly groups: ReadonlyMap<string, PeerGroup>;
+  readonly groups: readonly PeerGroup[];
 }
 
 export const openDirection: DirectionPolicy = Object.freeze({
   enforced: false,
   anyTable: emptyTable,
-  groups: new Map<string, PeerGroup>(),
+  groups: [],
 });
 
 /** What rules say about one direction of one subject. */
@@ -36,6 +39,7 @@ export interface DirectionRules {
   readonly enforced: boolean;
   readonly any: readonly Contribution[];
   readonly own: readonly { readonly selector: Selector; readonly contributions: readonly Contribution[] }[];
+  readonly ordinals: ReadonlyMap<Selector, number>;
 }
 
 /** Compiles a direction afresh. `capacity` is one more than the highest identity index. */
@@ -46,21 +50,18 @@ export function compileDirection(
   capacity: number,
 ): DirectionPolicy {
   if (!rules.enforced) return openDirection;
-  const anyTable = compileAnyTable(rules.any, direction, sets);
-  const groups = new Map<string, PeerGroup>();
-  for (const { path, members } of partition(rules, capacity)) {
-    const table = groupTable(rules, path, direction, sets);
-    if (table.codes.length > 0) groups.set(path.join(','), { table, members });
-  }
-  return { enforced: true, anyTable, groups };
+  return {
+    enforced: true,
+    anyTable: compileAnyTable(rules.any, direction, sets),
+    groups: partition(rules, capacity).map(({ path, members }) => ({
+      path,
+      members,
+      table: groupTable(rules, path, direction, sets),
+    })),
+  };
 }
 
-function groupTable(
-  rules: DirectionRules,
-  path: readonly number[],
-  direction: Direction,
-  sets: SetRegistry,
-): PortTable {
+function groupTable(rules: DirectionRules, path: Path, direction: Direction, sets: SetRegistry): PortTable {
   const own = path.flatMap((ordinal) => rules.own[ordinal]?.contributions ?? []);
   return compileTable(own, rules.any, direction, sets);
 }
@@ -69,9 +70,9 @@ function groupTable(
  * Splits the identities by which selectors select them: each selector in turn moves its members on, along a tree
  * whose paths are lists of selectors. Costs one step per member of each selector.
  */
-function partition(rules: DirectionRules, capacity: number): { path: readonly number[]; members: Words }[] {
+function partition(rules: DirectionRules, capacity: number): { path: Path; members: Words }[] {
   const position = new Int32Array(capacity);
-  const paths: (readonly number[])[] = [[]];
+  const paths: Path[] = [[]];
   const touched: number[] = [];
   rules.own.forEach(({ selector }, ordinal) => {
     const moves = new Map<number, number>();
@@ -106,58 +107,74 @@ function wordsOf(indices: readonly number[]): Words {
 /** A policy after one identity moved, with its table before and after. */
 export interface Move {
   readonly policy: DirectionPolicy;
-  readonly index: number;
   readonly before: PortTable;
   readonly after: PortTable;
+  /** Groups came or went whose tables name L7 sets. */
+  readonly setsChanged: boolean;
 }
 
-/** Puts one identity into the group where the selectors have it now. null: it is there already. */
+/** Puts one identity into the group where it belongs after it came to or left these selectors. */
 export function moveIdentity(
   policy: DirectionPolicy,
   rules: DirectionRules,
   index: number,
+  flipped: readonly Selector[],
   direction: Direction,
   sets: SetRegistry,
 ): Move | null {
-  const path: number[] = [];
-  for (let ordinal = 0; ordinal < rules.own.length; ordinal++) {
-    const words = rules.own[ordinal]?.selector.members.words;
-    if (words !== undefined && hasBit(words, index)) path.push(ordinal);
-  }
-  const signature = path.join(',');
-  const old = groupOf(policy, index);
-  if ((old?.[0] ?? '') === signature) return null;
-  const groups = new Map(policy.groups);
-  if (old !== null) {
-    const members = withoutBit(old[1].members, index);
-    if (members.length === 0) groups.delete(old[0]);
-    else groups.set(old[0], { table: old[1].table, members });
-  }
+  const oldAt = policy.groups.findIndex((group) => hasBit(group.members, index));
+  const old = policy.groups[oldAt];
+  const path = flippedPath(old?.path ?? [], flipped, rules);
+  if (samePath(path, old?.path ?? [])) return null;
+  const groups = policy.groups.slice();
+  let setsChanged = false;
+  if (old !== undefined) groups[oldAt] = { ...old, members: withoutBit(old.members, index) };
   let after = emptyTable;
   if (path.length > 0) {
-    const group = groups.get(signature);
+    const at = groups.findIndex((group) => samePath(group.path, path));
+    const group = groups[at];
     after = group?.table ?? groupTable(rules, path, direction, sets);
-    if (after.codes.length > 0) {
-      groups.set(signature, { table: after, members: withBit(group?.members ?? noWords, index) });
-    }
+    const next = { path, table: after, members: withBit(group?.members ?? noWords, index) };
+    if (group === undefined) {
+      groups.push(next);
+      setsChanged = after.sets.length > 0;
+    } else groups[at] = next;
   }
-  return { policy: { ...policy, groups }, index, before: old?.[1].table ?? emptyTable, after };
+  if (old !== undefined && groups[oldAt]?.members.length === 0) {
+    groups.splice(oldAt, 1);
+    setsChanged ||= old.table.sets.length > 0;
+  }
+  const moved = { enforced: policy.enforced, anyTable: policy.anyTable, groups };
+  return { policy: moved, before: old?.table ?? emptyTable, after, setsChanged };
 }
 
-function groupOf(policy: DirectionPolicy, index: number): readonly [string, PeerGroup] | null {
-  for (const entry of policy.groups) if (hasBit(entry[1].members, index)) return entry;
-  return null;
+function flippedPath(path: Path, flipped: readonly Selector[], rules: DirectionRules): Path {
+  const result = path.slice();
+  for (const selector of flipped) {
+    const ordinal = rules.ordinals.get(selector);
+    if (ordinal === undefined) continue;
+    const at = result.indexOf(ordinal);
+    if (at < 0) result.push(ordinal);
+    else result.splice(at, 1);
+  }
+  return result.sort((a, b) => a - b);
+}
+
+function samePath(a: Path, b: Path): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = a.length - 1; i >= 0; i--) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** The table of one identity; empty when only the table of any peer concerns it. */
 export function tableOf(policy: DirectionPolicy, index: number): PortTable {
-  return groupOf(policy, index)?.[1].table ?? emptyTable;
+  return policy.groups.find((group) => hasBit(group.members, index))?.table ?? emptyTable;
 }
 
 /** The L7 sets that a policy's tables name. */
 export function setsOf(policy: DirectionPolicy): ReadonlySet<SetHandle> {
   const found = new Set<SetHandle>(policy.anyTable.sets);
-  for (const { table } of policy.groups.values()) for (const handle of table.sets) found.add(handle);
+  for (const { table } of policy.groups) for (const handle of table.sets) found.add(handle);
   return found;
 }
 
@@ -170,27 +187,32 @@ export function diffDirections(
 ): void {
   if (before === after) return;
   if (!sameTable(before.anyTable, after.anyTable)) visit(-1, before.anyTable, after.anyTable);
-  const old = new Array<PortTable | undefined>(capacity);
-  const seen: number[] = [];
-  for (const [signature, group] of before.groups) {
-    // A group that both versions share says nothing new.
-    if (after.groups.get(signature) === group) continue;
+  const groupAt = new Int32Array(capacity);
+  before.groups.forEach((group, at) => {
     forEachBit(group.members, (index) => {
-      old[index] = group.table;
-      seen.push(index);
+      groupAt[index] = at + 1;
+    });
+  });
+  for (const { members, table } of after.groups) {
+    // Most members come from few groups: whether the tables differ is asked once for each.
+    const differs = new Map<number, boolean>();
+    forEachBit(members, (index) => {
+      const at = groupAt[index] ?? 0;
+      groupAt[index] = 0;
+      const old = before.groups[at - 1]?.table ?? emptyTable;
+      let different = differs.get(at);
+      if (different === undefined) {
+        different = !sameTable(old, table);
+        differs.set(at, different);
+      }
+      if (different) visit(index, old, table);
     });
   }
-  for (const [signature, group] of after.groups) {
-    if (before.groups.get(signature) === group) continue;
-    forEachBit(group.members, (index) => {
-      const table = old[index] ?? emptyTable;
-      old[index] = undefined;
-      if (!sameTable(table, group.table)) visit(index, table, group.table);
+  for (const { members, table } of before.groups) {
+    if (table.codes.length === 0) continue;
+    forEachBit(members, (index) => {
+      if (groupAt[index] !== 0) visit(index, table, emptyTable);
     });
-  }
-  for (const index of seen) {
-    const table = old[index];
-    if (table !== undefined) visit(index, table, emptyTable);
   }
 }
 

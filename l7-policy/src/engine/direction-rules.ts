@@ -23,6 +23,14 @@ export interface DirectionContext {
 const protocolOf = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 const everything: readonly PortCode[] = Object.freeze([0]);
 
+/** A direction that nothing restricts. */
+export const noRules: DirectionRules = Object.freeze({
+  enforced: false,
+  any: [],
+  own: [],
+  ordinals: new Map(),
+});
+
 /**
  * Gathers what the rules that select a subject say about one direction.
  *
@@ -36,7 +44,7 @@ export function collectDirection(rules: readonly Rule[], context: DirectionConte
     rule.grants.filter((grant) => grant.direction === context.direction),
   );
   const relevant = defaultDeny ? grants : grants.filter((grant) => grant.effect === 'deny');
-  if (!defaultDeny && relevant.length === 0) return { enforced: false, any: [], own: [] };
+  if (!defaultDeny && relevant.length === 0) return noRules;
   const builder = createBuilder(context);
   for (const grant of relevant) builder.add(grant);
   if (!defaultDeny) builder.addAny({ effect: 'allow', codes: everything, slot: null });
@@ -95,13 +103,17 @@ function createBuilder(context: DirectionContext): Builder {
         for (const peer of grant.peers) addPeer(peer, condition, contribution);
       }
     },
-    finish: () => ({
-      enforced: true,
-      any: dropUnnamed(any),
-      own: [...own]
+    finish() {
+      const sorted = [...own]
         .sort(([a], [b]) => (a.key < b.key ? -1 : 1))
-        .map(([selector, contributions]) => ({ selector, contributions: dropUnnamed(contributions) })),
-    }),
+        .map(([selector, contributions]) => ({ selector, contributions: dropUnnamed(contributions) }));
+      return {
+        enforced: true,
+        any: dropUnnamed(any),
+        own: sorted,
+        ordinals: new Map(sorted.map(({ selector }, ordinal) => [selector, ordinal])),
+      };
+    },
   };
 }
 

@@ -12,7 +12,7 @@ import {
   openDirection,
   setsOf,
 } from './direction-policy.ts';
-import { collectDirection, peerPortNames } from './direction-rules.ts';
+import { collectDirection, noRules, peerPortNames } from './direction-rules.ts';
 import type { IdentityRow, IdentityTable } from './identity-table.ts';
 import type { PeerFactStore } from './peer-fact-store.ts';
 import type { SelectorCache } from './selector-cache.ts';
@@ -29,7 +29,7 @@ export interface SubjectChanges {
   readonly added: readonly SubjectPolicy[];
   readonly changed: readonly SubjectChange[];
   readonly removed: readonly SubjectKey[];
-  /** Subjects whose tables changed, and those that are gone, for the classes. */
+  /** Subjects whose tables for subjects of this node may have changed, and those that are gone, for the classes. */
   readonly compiled: ReadonlySet<Subject>;
   readonly gone: ReadonlySet<Subject>;
 }
@@ -62,6 +62,8 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
   const dirty = new Set<DirectionState>();
   const added = new Set<Subject>();
   const gone = new Set<Subject>();
+  /** Indices of the identities that have subjects here. */
+  const localRows = new Set<number>();
   const byPortName = new Map<string, Set<DirectionState>>();
 
   const markStale = (state: DirectionState) => {
@@ -90,7 +92,7 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
 
   const collect = (state: DirectionState) => {
     const { subject, direction } = state;
-    if (options.enforcement === 'never') return { enforced: false, any: [], own: [] };
+    if (options.enforcement === 'never') return noRules;
     const init = subject.row.parsed.some((label) => label.source === 'reserved' && label.key === 'init');
     const held = new Set<string>();
     return collectDirection([...subject.rules], {
@@ -113,7 +115,9 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
   const compile = (state: DirectionState, diff: EntryDiff) => {
     const { direction } = state;
     const before = state.policy;
+    let setsChanged = state.stale;
     if (state.stale) {
+      diff.meets = true;
       const after = collect(state);
       replaceRules(state, after, peerPortNames([...state.subject.rules], direction));
       state.policy = compileDirection(after, direction, sets, table.capacity());
@@ -122,17 +126,19 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
         if (identity !== undefined) diffTables(diff, direction, identity, old, now);
       });
     } else if (state.rules !== null) {
-      for (const index of state.moved) {
-        const move = moveIdentity(state.policy, state.rules, index, direction, sets);
+      for (const [index, flipped] of state.moved) {
+        const move = moveIdentity(state.policy, state.rules, index, flipped, direction, sets);
         if (move === null) continue;
         state.policy = move.policy;
+        if (move.setsChanged) setsChanged = true;
+        if (localRows.has(index)) diff.meets = true;
         const identity = table.at(index)?.identity;
         if (identity !== undefined) diffTables(diff, direction, identity, move.before, move.after);
       }
     }
     state.stale = false;
     state.moved.clear();
-    if (state.policy !== before) replaceSets(state);
+    if (setsChanged) replaceSets(state);
     return before.enforced !== state.policy.enforced;
   };
 
@@ -161,6 +167,7 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
         if (subject !== undefined) gone.add(subject);
         subject = createSubject(row, ports, (state) => void dirty.add(state));
         subjects.set(key, subject);
+        localRows.add(row.index);
         added.add(subject);
         for (const rule of rules) if (selectsSubject(rule, row.parsed)) subject.rules.add(rule);
         markStale(subject.ingress);
@@ -199,9 +206,13 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
         }
         added.delete(subject);
       }
+      if (gone.size > 0) {
+        localRows.clear();
+        for (const { row } of subjects.values()) localRows.add(row.index);
+      }
       const diffs = new Map<Subject, EntryDiff>();
       for (const state of dirty) {
-        const diff = diffs.get(state.subject) ?? { added: [], removed: [], enforced: false };
+        const diff = diffs.get(state.subject) ?? { added: [], removed: [], enforced: false, meets: false };
         diffs.set(state.subject, diff);
         if (compile(state, diff)) diff.enforced = true;
       }
@@ -212,7 +223,7 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
       for (const [subject, diff] of diffs) {
         const same = diff.added.length === 0 && diff.removed.length === 0 && !diff.enforced;
         if (same && !added.has(subject)) continue;
-        compiled.add(subject);
+        if (diff.meets) compiled.add(subject);
         const previous = subject.policy;
         const directions = { ingress: subject.ingress.policy, egress: subject.egress.policy };
         const policy = createSubjectPolicy(subject.key, subject.row.identity, directions, table.numbers());
@@ -236,6 +247,8 @@ interface EntryDiff {
   readonly added: PolicyMapEntry[];
   readonly removed: PolicyMapEntry[];
   enforced: boolean;
+  /** What it says of other subjects of this node may have changed. */
+  meets: boolean;
 }
 
 /** Both tables are sorted by code. */

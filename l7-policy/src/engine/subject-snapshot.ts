@@ -77,7 +77,8 @@ function directionEntries(
 ): PolicyMapEntry[] {
   if (!policy.enforced) return [];
   const tables: (readonly [Identity, PortTable])[] = [[anyIdentity, policy.anyTable]];
-  for (const { table, members } of policy.groups.values()) {
+  for (const { table, members } of policy.groups) {
+    if (table.codes.length === 0) continue;
     forEachBit(members, (index) => {
       const identity = numbers[index];
       if (identity !== undefined) tables.push([identity, table]);

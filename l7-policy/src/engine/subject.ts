@@ -4,7 +4,7 @@ import type { NamedPort } from '../types/fact.ts';
 import type { Direction, SubjectKey, SubjectPolicy } from '../types/subject-policy.ts';
 import { type DirectionPolicy, type DirectionRules, openDirection } from './direction-policy.ts';
 import { type IdentityRow, type Label, parseLabel } from './identity-table.ts';
-import { matchesLabels, type SelectorUser } from './selector-cache.ts';
+import { matchesLabels, type Selector, type SelectorUser } from './selector-cache.ts';
 import type { SetHandle } from './set-registry.ts';
 
 /** One direction of a subject while the engine works on it. */
@@ -19,8 +19,8 @@ export interface DirectionState extends SelectorUser {
   names: readonly string[];
   /** Everything must be compiled again. */
   stale: boolean;
-  /** Identities whose group must be looked at again. */
-  readonly moved: Set<number>;
+  /** Identities, by index, that came to or left selectors. */
+  readonly moved: Map<number, Selector[]>;
 }
 
 /** Endpoints of one identity with the same named ports, which share a policy. */
@@ -56,9 +56,11 @@ export function createSubject(
     sets: new Set(),
     names: [],
     stale: true,
-    moved: new Set(),
-    selectionChanges(_selector, index) {
-      this.moved.add(index);
+    moved: new Map(),
+    selectionChanges(selector, index) {
+      const flipped = this.moved.get(index);
+      if (flipped === undefined) this.moved.set(index, [selector]);
+      else flipped.push(selector);
       dirty(this);
     },
   });
