@@ -1,3 +1,4 @@
+import type { Variant } from './events.ts';
 import type { Held } from './held.ts';
 import type { Batch, Ledger } from './ledger.ts';
 import { entryBytes, type Stored } from './stored.ts';
@@ -22,13 +23,16 @@ export type Compose = (batch: Batch, ledger: Ledger) => Composed;
 const nothingHeld: Held = Object.freeze({ kind: 'nothing' });
 
 /** Delta, and the types that state-of-the-world sends piece by piece: only what the batch names. */
-export function composePart(view: View, typeUrl: string, limitBytes: number, versioned: boolean): Compose {
+export function composePart(view: View, typeUrl: string, limitBytes: number, variant: Variant): Compose {
   return (batch) => {
     const part =
       batch.kind === 'fresh'
         ? freshPart(batch, limitBytes)
         : namedPart(batch, (name) => view.lookup(typeUrl, name), limitBytes);
-    return { ...part, version: versioned ? versionOf(part.stored) : '' };
+    // State-of-the-world cannot say that something of these types is gone.
+    return variant === 'delta'
+      ? { ...part, version: '' }
+      : { ...part, removed: [], version: versionOf(part.stored) };
   };
 }
 

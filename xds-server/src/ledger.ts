@@ -151,7 +151,11 @@ export function createLedger(view: LedgerView): Ledger {
   }
 
   function suspect(parts: readonly (readonly string[])[], held: (name: string) => Held): void {
-    for (const part of parts) for (const name of part) suspects.set(name, held(name));
+    for (const name of parts.flat()) {
+      const before = held(name);
+      forget(name);
+      suspects.set(name, before);
+    }
     groups.push(...parts);
   }
 
@@ -220,8 +224,8 @@ export function createLedger(view: LedgerView): Ledger {
     if (kept !== undefined) {
       quarantine.delete(name);
       if (holds(kept.held, view.lookup(name))) return;
-      probation.add(name);
       suspect([[name]], () => kept.held);
+      probation.add(name);
     } else if (suspects.has(name)) return;
     else if (unanswered !== null && inBatch(unanswered.batch, name)) {
       if (!unanswered.changed.has(name)) unanswered.changed.set(name, before ?? nothing);
@@ -232,9 +236,8 @@ export function createLedger(view: LedgerView): Ledger {
   function retryQuarantined(): void {
     for (const { name, held, reason } of [...quarantine.values()]) {
       if (reason.kind !== 'nack') continue;
-      quarantine.delete(name);
-      probation.add(name);
       suspect([[name]], () => held);
+      probation.add(name);
     }
   }
 
@@ -318,11 +321,15 @@ export function createLedger(view: LedgerView): Ledger {
       for (const name of names) if (includes(subscription, name)) ask(name, undefined);
     },
     changed,
-    unsent: () => ({
-      sets: fresh !== null || askedNames.size > 0 || sets.size > 0 || groups.length > 0,
-      removals: removals.size > 0,
-      urgent: fresh !== null || askedNames.size > 0 || groups.length > 0,
-    }),
+    unsent: () => {
+      const urgent = fresh !== null || askedNames.size > 0 || groups.length > 0;
+      const later = [...(unanswered?.changed.keys() ?? [])].map((name) => view.lookup(name) !== undefined);
+      return {
+        sets: urgent || sets.size > 0 || later.includes(true),
+        removals: removals.size > 0 || later.includes(false),
+        urgent,
+      };
+    },
     unanswered: () => unanswered !== null,
     take,
     putBack: (batch, names) => {
@@ -349,11 +356,9 @@ export function createLedger(view: LedgerView): Ledger {
       const answered = unanswered;
       unanswered = null;
       const before = answered === null ? new Map<string, Held>() : beforeOf(answered.batch);
-      const names = [...before.keys()].filter(
-        (name) => includes(subscription, name) && pendingHeld(name) === undefined,
-      );
+      const names = [...before.keys()].filter((name) => includes(subscription, name) && !suspects.has(name));
       const [only] = names;
-      if (only !== undefined && names.length === 1 && answered?.changed.has(only) === false) {
+      if (only !== undefined && before.size === 1 && answered?.changed.has(only) === false) {
         return {
           kind: 'culprit',
           culprit: hold(only, before.get(only) ?? unknown, { kind: 'nack', detail }),

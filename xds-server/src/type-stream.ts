@@ -60,7 +60,7 @@ export function createTypeStream(
     ledger,
     compose: fullState
       ? composeAll(view, typeUrl, responseBytes)
-      : composePart(view, typeUrl, responseBytes, variant === 'sotw'),
+      : composePart(view, typeUrl, responseBytes, variant),
     unwatch: view.watch(typeUrl, (name, before) => {
       ledger.changed(name, before);
       wake();
