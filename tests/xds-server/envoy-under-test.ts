@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Variant } from '@weir/xds-server';
 
+const ttlFeatures = ['xds.config.supports-resource-ttl', 'xds.config.supports-resource-in-sotw'];
 const binary = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
 
 export interface EnvoyUnderTest {
@@ -74,10 +75,11 @@ function bootstrap({ id, variant, xdsSocket, single = false }: EnvoyOptions, adm
   const ads = { ads: {}, resource_api_version: 'V3' };
   const source = single ? { api_config_source: grpc, resource_api_version: 'V3' } : ads;
   return {
-    node: { id, cluster: 'tests', metadata: { role: 'test' } },
+    // Envoy takes TTLs but says so only when it is told to.
+    node: { id, cluster: 'tests', metadata: { role: 'test' }, client_features: ttlFeatures },
     admin: { address: { pipe: { path: adminSocket } } },
     dynamic_resources: {
-      ...(single ? {} : { ads_config: { ...grpc, api_type: variant === 'delta' ? 'DELTA_GRPC' : 'GRPC' } }),
+      ...(single ? {} : { ads_config: grpc }),
       lds_config: source,
       cds_config: source,
     },

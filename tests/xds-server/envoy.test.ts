@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import {
   createXdsServer,
+  encodedResource,
   typeUrls,
   type Variant,
   type XdsEvent,
@@ -141,6 +143,27 @@ for (const variant of ['delta', 'sotw'] as const satisfies readonly Variant[]) {
       assert.equal((await envoy.get(web, '/')).body, 'kept');
     });
 
+    test('what expires is kept alive, and goes when the server does', async (t) => {
+      const { server, socket, directory } = await serve(t);
+      const envoy = startEnvoy(t, { id: 'one', variant, xdsSocket: socket });
+      const { typeUrl, name, value } = listener('brief', join(directory, 'brief'), 'web');
+      const brief = encodedResource({ typeUrl, name, value, ttlMs: 1_000 });
+      let renewals = 0;
+      const renewed = new Promise<void>((done) => {
+        server.subscribe((event) => {
+          const heartbeat = event.kind === 'accepted' && event.typeUrl === typeUrl;
+          if (heartbeat) renewals += 1;
+          if (renewals === 6) done();
+        });
+      });
+      const targets = server.update({ set: [brief, routes('web', 'x')] });
+      assert.equal((await server.inForce({ targets, deadlineMs })).kind, 'in-force');
+      await within(renewed, 'five renewals');
+      assert.match(await envoy.admin('/listeners'), /brief/);
+      await server.close();
+      await until(async () => !(await envoy.admin('/listeners')).includes('brief'));
+    });
+
     test('single services serve as well', async (t) => {
       const { server, socket, directory } = await serve(t);
       const envoy = startEnvoy(t, { id: 'one', variant, xdsSocket: socket, single: true });
@@ -177,4 +200,17 @@ for (const variant of ['delta', 'sotw'] as const satisfies readonly Variant[]) {
 async function until(condition: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + deadlineMs;
   while (!(await condition())) if (Date.now() > end) throw new Error('not in time');
+}
+
+async function within<Value>(promise: Promise<Value>, what: string): Promise<Value> {
+  const stop = new AbortController();
+  const late = setTimeout(deadlineMs, null, { signal: stop.signal }).then(() => {
+    throw new Error(`not in time: ${what}`);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    stop.abort();
+    late.catch(() => undefined);
+  }
 }

@@ -10,7 +10,7 @@ export interface Content {
   readonly stored: readonly Stored[];
   /** Names that are gone; only delta can say so. */
   readonly removed: readonly string[];
-  /** Resources whose TTL is renewed without their content. */
+  /** Delta: resources whose TTL is renewed without their content. */
   readonly heartbeats: readonly Resource[];
   /** Whether the client takes TTLs in state-of-the-world. */
   readonly ttl: boolean;
@@ -97,7 +97,7 @@ function response(content: Content, nonce: string): Uint8Array {
   for (const item of stored) {
     parts.push(headOf(item, content), item.resource.value);
   }
-  for (const resource of heartbeats) parts.push(heartbeatEntry(resource, variant));
+  for (const resource of heartbeats) parts.push(heartbeatEntry(resource));
   return Buffer.concat(parts);
 }
 

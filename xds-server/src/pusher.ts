@@ -1,15 +1,18 @@
 import { reportQuarantine } from './answers.ts';
 import type { Composed } from './compose.ts';
 import type { ConnectedClient, Core } from './core.ts';
+import type { Content } from './encoder.ts';
+import { dueHeartbeats, scheduleHeartbeat, takesTtl } from './heartbeat.ts';
 import type { Batch } from './ledger.ts';
 import { waitsFor } from './order.ts';
 import { typeUrls } from './resource-types.ts';
 import { entryBytes } from './stored.ts';
 import type { Transport } from './transport.ts';
 import { progressOf, type TypeStream } from './type-stream.ts';
+import { type View, versionOf } from './view.ts';
 import { endpointsToRepeat } from './warming.ts';
 
-const sotwTtlFeature = 'xds.config.supports-resource-in-sotw';
+type Outgoing = Pick<Composed, 'batch' | 'stored' | 'removed' | 'version'> & Pick<Content, 'heartbeats'>;
 
 /** Sends what may go now on one stream: at most one unanswered response per type, types in order. */
 export function createPusher(
@@ -18,7 +21,7 @@ export function createPusher(
   number: number,
   types: ReadonlyMap<string, TypeStream>,
   wake: () => void,
-): (client: ConnectedClient) => void {
+): (client: ConnectedClient, view: View) => void {
   const { clock, limits, counters } = core;
   let ordered: readonly TypeStream[] = [];
 
@@ -74,17 +77,31 @@ export function createPusher(
       core.settled(client, type.typeUrl);
       return;
     }
-    write(type, composed, client);
+    write(type, { ...composed, heartbeats: [] }, client);
   }
 
-  function write(
-    type: TypeStream,
-    { batch, stored, removed, version }: Composed,
-    client: ConnectedClient,
-  ): void {
+  /**
+   * Renews what expires. State-of-the-world gets the content again: of an answer that holds renewals
+   * only, Envoy 1.40 makes an empty list, and deletes what is not on it (tried).
+   */
+  function beat(type: TypeStream, client: ConnectedClient, view: View): void {
+    if (!type.heartbeatDue || type.ledger.unanswered()) return;
+    type.heartbeatDue = false;
+    const due = dueHeartbeats(view, type);
+    if (due.length === 0) return;
+    const batch = { kind: 'empty' } as const;
+    const nothing = { batch, stored: [], removed: [], version: '' };
+    if (transport.variant === 'delta')
+      write(type, { ...nothing, heartbeats: due.map((item) => item.resource) }, client);
+    else if (type.fullState) write(type, { ...type.compose(batch, type.ledger), heartbeats: [] }, client);
+    else write(type, { ...nothing, stored: due, version: versionOf(due), heartbeats: [] }, client);
+  }
+
+  function write(type: TypeStream, outgoing: Outgoing, client: ConnectedClient): void {
     const { typeUrl } = type;
-    const ttl = transport.variant === 'sotw' && client.client.node.clientFeatures.has(sotwTtlFeature);
-    const content = { variant: transport.variant, typeUrl, stored, removed, heartbeats: [], ttl, version };
+    const { batch, stored, removed, version, heartbeats } = outgoing;
+    const ttl = takesTtl(client, transport.variant);
+    const content = { variant: transport.variant, typeUrl, stored, removed, heartbeats, ttl, version };
     const { bytes, nonce, serial } = core.encoder.encode(content, type.nonceSerial);
     type.ledger.sent(batch);
     type.nonce = nonce;
@@ -95,6 +112,7 @@ export function createPusher(
     counters.pushedBytes += bytes.length;
     counters.unanswered += 1;
     transport.send(bytes);
+    if (ttl) scheduleHeartbeat(core, type, { stored, heartbeats }, wake);
     const endpoints = transport.variant === 'delta' ? types.get(typeUrls.endpoint) : undefined;
     if (typeUrl === typeUrls.cluster && endpoints !== undefined) {
       endpoints.ledger.askAgain(endpointsToRepeat(stored));
@@ -112,8 +130,11 @@ export function createPusher(
     });
   }
 
-  return (client) => {
+  return (client, view) => {
     ordered = ordered.length === types.size ? ordered : [...types.values()].sort((a, b) => a.rank - b.rank);
-    for (const type of ordered) pushType(type, client);
+    for (const type of ordered) {
+      pushType(type, client);
+      beat(type, client, view);
+    }
   };
 }

@@ -62,7 +62,7 @@ export function createSession(core: Core, transport: Transport): Session {
   }
 
   function flush(): void {
-    if (state.kind === 'open' && !core.holding()) push(state.client);
+    if (state.kind === 'open' && !core.holding()) push(state.client, state.view);
   }
 
   function wake(): void {
@@ -223,6 +223,7 @@ export function createSession(core: Core, transport: Transport): Session {
     cancelSilence();
     for (const type of types.values()) {
       type.unwatch();
+      type.cancelHeartbeat?.();
       if (type.ledger.unanswered()) core.counters.unanswered -= 1;
     }
     core.counters.streamsOpen -= 1;

@@ -52,10 +52,9 @@ export function stored(resource: Resource, serial: number): Stored {
   });
 }
 
-/** An entry that renews a TTL and carries no content: same name and version, no resource. */
-export function heartbeatEntry(resource: Resource, variant: 'delta' | 'sotw'): Uint8Array {
-  const body = identity(resource);
-  return entry(variant === 'delta' ? body : inResource(body, 0), 0);
+/** Delta: an entry that renews a TTL and carries no content: same name and version, no resource. */
+export function heartbeatEntry(resource: Resource): Uint8Array {
+  return entry(identity(resource), 0);
 }
 
 /** Size of the resource's entry in a response. */

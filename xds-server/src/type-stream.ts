@@ -25,6 +25,9 @@ export interface TypeStream {
   namesKey: Uint8Array | null;
   /** Since when another type keeps this one waiting. */
   blockedSinceMs: number | null;
+  /** Of the next renewal of what expires. */
+  cancelHeartbeat: (() => void) | null;
+  heartbeatDue: boolean;
 }
 
 /** Of a type that waits for no answer. */
@@ -71,6 +74,8 @@ export function createTypeStream(
     content: noContent,
     namesKey: null,
     blockedSinceMs: null,
+    cancelHeartbeat: null,
+    heartbeatDue: false,
   };
 }
 
