@@ -9,6 +9,7 @@ import { monitorCommand } from './cli/monitor-command.ts';
 import { policyCommands } from './cli/policy-commands.ts';
 import { statusCommand } from './cli/status-command.ts';
 import { syncCommand } from './cli/sync-command.ts';
+import { xdsCommands } from './cli/xds-commands.ts';
 import { version } from './version.ts';
 
 const program = new Command('weir')
@@ -29,6 +30,7 @@ for (const command of [
   endpointCommands(),
   syncCommand(),
   envoyCommands(),
+  xdsCommands(),
   cleanupCommand(),
   demoCommand(),
 ]) {
