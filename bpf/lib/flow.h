@@ -99,6 +99,12 @@ static __always_inline int is_finished(const struct weir_flow *flow)
 	return (flow->flags & both) == both || (flow->flags & WEIR_CUT);
 }
 
+/* One of the proxy's two connections. */
+static __always_inline int is_proxied(const struct weir_flow *flow)
+{
+	return flow->proxy_port || (flow->flags & WEIR_LEG);
+}
+
 /* Stores a judged flow. */
 static __always_inline int remember(const struct standing *standing, struct weir_flow *flow)
 {
@@ -152,7 +158,7 @@ static __noinline __u32 rejudge(struct __sk_buff *skb, const struct packet *pack
 	if (verdict == WEIR_DENY)
 		return WEIR_PERMISSION_LOST;
 	if (verdict == WEIR_L7) {
-		if (!flow->proxy_port && !(flow->flags & WEIR_LEG))
+		if (!is_proxied(flow))
 			return WEIR_PROXY_REQUIRED;
 		if (flow->proxy_port == decision->proxy_port) {
 			flow->source.set = fresh.source.set;

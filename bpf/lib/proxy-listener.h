@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Handing new connections to the proxy's listeners. */
 #pragma once
-#include "socket-tuple.h"
+#include "proxy-socket.h"
 
 #define LOOPBACK 0x7f000001
 
@@ -16,17 +16,12 @@ static __noinline __u32 to_listener(struct __sk_buff *skb, const struct packet *
 {
 	struct bpf_sock_tuple tuple = tuple_of(packet);
 	struct bpf_sock *socket;
-	int known, listening, ours;
+	int listening, ours;
 	long failed;
 
-	socket = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	if (socket) {
-		known = socket->state != BPF_TCP_LISTEN;
-		bpf_sk_release(socket);
-		if (known) {
-			set_mark(skb, mark_deliver);
-			return 0;
-		}
+	if (has_socket(skb, packet)) {
+		set_mark(skb, mark_deliver);
+		return 0;
 	}
 	tuple.ipv4.daddr = bpf_htonl(LOOPBACK);
 	tuple.ipv4.dport = bpf_htons(port);

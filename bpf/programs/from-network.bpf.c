@@ -23,7 +23,7 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 
 /* In this order:
  *   1. what is not TCP, cannot be parsed, or opens a connection passes: its own hook judges it;
- *   2. a tracked connection that is not the proxy's passes as well;
+ *   2. ICMP errors about what the proxy sent are delivered to it; a tracked connection that is not the proxy's passes;
  *   3. the first answer to a connection that the proxy opened is judged and remembered;
  *   4. the proxy's connections are cut or judged anew as everywhere, else delivered to it. */
 SEC("tc")
@@ -38,11 +38,16 @@ int from_network(struct __sk_buff *skb)
 	/* Nobody outside may set our marks (they do not cross machines; another program might have). */
 	if (skb->mark & mark_mask)
 		set_mark(skb, 0);
-	if (parse(skb, &packet) != PARSED || packet.protocol != IPPROTO_TCP || packet.later_fragment || packet.quoted ||
+	if (parse(skb, &packet) != PARSED || packet.protocol != IPPROTO_TCP || packet.later_fragment ||
 	    is_opening(&packet))
 		return PASS;
 	find_flow(&packet, &standing);
 	flow = standing.flow;
+	if (packet.quoted) {
+		if (flow && (flow->flags & WEIR_LEG) && !(flow->flags & WEIR_CUT))
+			set_mark(skb, mark_deliver);
+		return PASS;
+	}
 	if (!flow) {
 		if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) || !answers_proxy(skb, &packet))
 			return PASS;
@@ -52,7 +57,7 @@ int from_network(struct __sk_buff *skb)
 		set_mark(skb, mark_deliver);
 		return PASS;
 	}
-	if (!flow->proxy_port && !(flow->flags & WEIR_LEG))
+	if (!is_proxied(flow))
 		return PASS;
 	if (flow->flags & WEIR_CUT)
 		return cut(skb, &packet, flow, &decision, WEIR_PERMISSION_LOST);

@@ -11,7 +11,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 /* Goes where the flow goes: the proxy's legs to the local stack, which finds their sockets by their addresses. */
 static __always_inline int forward(struct __sk_buff *skb, const struct weir_flow *flow)
 {
-	if (flow->proxy_port || (flow->flags & WEIR_LEG))
+	if (is_proxied(flow))
 		set_mark(skb, mark_deliver);
 	else if (has_mark(skb, mark_reinject))
 		set_mark(skb, 0);
@@ -29,7 +29,7 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 		flow->flags |= WEIR_CUT;
 	if (reset_both(skb, packet, WEIR_FROM_WORKLOAD))
 		return DROP;
-	if (flow && (flow->proxy_port || (flow->flags & WEIR_LEG)))
+	if (flow && is_proxied(flow))
 		set_mark(skb, mark_deliver);
 	return PASS;
 }
@@ -121,7 +121,7 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
  *   3. later fragments follow their first, if the workload owns the address;
  *   4. ICMP errors pass when they answer a connection of this workload that is tracked and not proxied;
  *   5. a tracked connection: only its owner may speak for it; cut connections stay cut; a newer policy judges it
- *      anew; else it goes on;
+ *      anew; one that the proxy has given up is reset; else it goes on;
  *   6. a SYN, and whatever is not tracked, is judged as a new connection. What could only be an answer is not. */
 SEC("tc")
 int from_workload(struct __sk_buff *skb)
@@ -180,7 +180,12 @@ int from_workload(struct __sk_buff *skb)
 		} else if (sender->ifindex != skb->ifindex) {
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		}
+		/* The stack itself answers nothing for an address that is not its own. */
+		if (is_proxied(flow) && is_finished(flow) && !(packet.tcp_flags & TCP_RST) && !has_socket(skb, &packet))
+			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN);
 		touch(&standing, &packet);
+		if (packet.first_fragment && is_proxied(flow))
+			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		if (packet.first_fragment)
 			expect_fragments(&packet);
 		return forward(skb, flow);

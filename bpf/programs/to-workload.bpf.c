@@ -20,7 +20,7 @@ static __always_inline int send_round(struct __sk_buff *skb)
 /* Goes where the flow goes: to the workload what is not proxied or comes from the proxy, to the proxy the rest. */
 static __always_inline int forward(struct __sk_buff *skb, const struct weir_flow *flow, int from_proxy)
 {
-	if ((flow->proxy_port || (flow->flags & WEIR_LEG)) && !from_proxy)
+	if (is_proxied(flow) && !from_proxy)
 		return send_round(skb);
 	return PASS;
 }
@@ -161,7 +161,8 @@ int to_workload(struct __sk_buff *skb)
 		if (!flow || (flow->flags & WEIR_CUT) ||
 		    (standing.forward ? flow->source.ifindex : flow->destination.ifindex) != skb->ifindex)
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
-		return PASS;
+		/* What the proxy sent for the workload is the proxy's to know. */
+		return flow->flags & WEIR_LEG ? send_round(skb) : PASS;
 	}
 	if (flow && !is_opening(&packet)) {
 		if (flow->flags & WEIR_CUT)
@@ -174,9 +175,11 @@ int to_workload(struct __sk_buff *skb)
 			if (reason)
 				return cut(skb, &packet, &standing, &decision, reason, from_proxy);
 		}
-		if (is_borrowed(skb, standing.forward ? &flow->source : &flow->destination))
+		if (!from_proxy && is_borrowed(skb, standing.forward ? &flow->source : &flow->destination))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		touch(&standing, &packet);
+		if (packet.first_fragment && is_proxied(flow))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		if (packet.first_fragment)
 			expect_fragments(&packet);
 		return forward(skb, flow, from_proxy);

@@ -23,7 +23,11 @@ export type {
 export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { InterfaceRole } from './datapath-programs.ts';
 export type { DatapathEvent, EventFlow, EventStream, Hook } from './events.ts';
+export { attachCgroup, type CgroupHook, closeHandle, openPinned, pin, runProgram } from './handles.ts';
+export { type Codec, kernelArray, kernelMap } from './kernel-map.ts';
+export { be16, type Field, type Layout, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 export { codes, layouts, layoutVersion } from './layouts.ts';
+export type { FdHandle } from './native.ts';
 export {
   anyIdentity,
   type Generation,
@@ -46,5 +50,6 @@ export { type Feature, probeFeatures } from './probe.ts';
 export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';
 export { destroySocket } from './sockets.ts';
+export { attachTc, detachTc, type TcHook } from './tc-attachment.ts';
 export type { TypedMap } from './typed-map.ts';
 export { describeTypes } from './types-of-object.ts';

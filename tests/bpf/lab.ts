@@ -63,8 +63,13 @@ export function enterLab(file: string): string {
   process.exit(status ?? 1);
 }
 
-function build(lab: string): void {
+/** Sees to it that there is a bpffs, which some machines do not mount by themselves. */
+export function mountBpffs(): void {
   if (statfsSync(bpffs).type !== 0xcafe4a11) command('mount', '-t', 'bpf', 'bpf', bpffs);
+}
+
+function build(lab: string): void {
+  mountBpffs();
   const places = [...Object.keys(workloads), 'outside', 'node'] as PlaceName[];
   for (const place of places) {
     command('ip', 'netns', 'add', namespaceOf(lab, place));

@@ -9,6 +9,7 @@ import threading
 
 IP_TRANSPARENT = 19
 SO_MARK = 36
+ETH_P_IP = 0x0800
 sockets = {}
 
 
@@ -132,11 +133,18 @@ def run(command):
         data, sender = sockets[name].recvfrom(65536)
         return [len(data), sender[0], sender[1]]
     if op == "frame":
-        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        made.bind((command["interface"], 0))
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP if command.get("reset") else 0))
+        made.bind((command["interface"], 0 if not command.get("reset") else ETH_P_IP))
         made.send(bytes.fromhex(command["hex"]))
+        made.settimeout(command.get("timeout", 2))
+        # A reset that comes back: its TCP flags follow 14 bytes of Ethernet, 20 of IP and 13 of TCP.
+        while command.get("reset") and not made.recv(2048)[47] & 4:
+            pass
         made.close()
         return True
+    if op == "mac":
+        with open("/proc/net/arp") as table:
+            return next(line.split()[3] for line in table if line.startswith(command["host"] + " "))
     if op == "ping":
         made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         made.settimeout(command.get("timeout", 2))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { type Datapath, noSet, proxyPort, type Reason, setNumber } from '@weir/bpf';
+import { type Datapath, destroySocket, ipAddress, noSet, proxyPort, type Reason, setNumber } from '@weir/bpf';
 import {
   apply,
   enterLab,
@@ -135,6 +135,25 @@ describe('redirected connections', () => {
         'ETIMEDOUT',
       );
     });
+  });
+
+  test('the proxy has no socket any more: the client is reset, not left waiting', async () => {
+    pair(noSet, narrow);
+    ingressL7(1001);
+    const name = fresh();
+    const { address } = workloads.beta;
+    const source = Number(await peer('alpha').connect(name, address, 80));
+    await peer('alpha').receive(name);
+    const local = { address: ipAddress(address), port: 80 };
+    assert.ok(destroySocket(local, { address: ipAddress(workloads.alpha.address), port: source }));
+    assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
+    // A segment that was on its way all the while.
+    const gateway = await peer('alpha').ask({ op: 'mac', host: '10.71.1.1' });
+    const ethernet = `${gateway.replaceAll(':', '')}0200000000010800`;
+    const ip = '4500002800000000400600000a4701020a470202';
+    const tcpHeader = `${source.toString(16).padStart(4, '0')}0050${'00000001000000015010ffff00000000'}`;
+    const hex = withChecksums(`${ethernet}${ip}${tcpHeader}`);
+    assert.equal(await peer('alpha').ask({ op: 'frame', interface: 'eth0', hex, reset: true }), 'true');
   });
 
   test('somebody listens who is not the proxy: refused', async () => {
@@ -283,3 +302,18 @@ describe('redirected connections', () => {
     });
   });
 });
+
+/** Fills in the checksums of an Ethernet, IPv4 and TCP frame without options. */
+function withChecksums(hex: string): string {
+  const frame = Buffer.from(hex, 'hex');
+  const fold = (bytes: Uint8Array, seed = 0): number => {
+    let total = seed;
+    for (let at = 0; at < bytes.length; at += 2) total += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+    while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
+    return total;
+  };
+  frame.writeUInt16BE(~fold(frame.subarray(14, 34)) & 0xffff, 24);
+  const pseudo = fold(frame.subarray(26, 34)) + tcp + frame.length - 34;
+  frame.writeUInt16BE(~fold(frame.subarray(34), pseudo) & 0xffff, 50);
+  return frame.toString('hex');
+}
