@@ -3,7 +3,7 @@ import type { AccessLogReceiver, EnvoyProcess } from '@weir/envoy-config';
 import type { Engine, Problem } from '@weir/l7-policy';
 import type { Redirector } from '@weir/redirect';
 import type { Controller } from '../controller.ts';
-import { parseFlowQuery } from '../explain/flow-query.ts';
+import { explainQuery } from '../explain/explain-query.ts';
 import type { FlowLog } from '../flows/flow-log.ts';
 import type { Interfaces } from '../network/interfaces.ts';
 import type { AgentOptions } from '../options.ts';
@@ -49,7 +49,7 @@ export function createApi(parts: ApiParts): Handler {
       case 'GET /v1/flows':
         return flows(parts, request);
       case 'POST /v1/explain':
-        return json(parts.engine.explain(parseFlowQuery(request.body)));
+        return json(explainQuery(parts.engine, request.body));
       case 'POST /v1/sync':
         return json({ missing: await parts.sync() });
       case 'PUT /v1/endpoints':

@@ -1,9 +1,14 @@
 import type { EntryVerdict, Explanation, RuleNote, SideExplanation } from '@weir/l7-policy';
 
+interface ShownExplanation extends Explanation {
+  readonly proxy?: readonly string[];
+}
+
 /** The explanation as people read it: the verdict, then each side with the lines that led to it. */
-export function showExplanation({ verdict, summary, sides, headers }: Explanation): string {
+export function showExplanation({ verdict, summary, sides, headers, proxy = [] }: ShownExplanation): string {
   return [
     `${verdict.toUpperCase()}: ${summary}`,
+    ...proxy.map((text) => `  proxy: ${text}`),
     ...sides.map(showSide),
     ...(verdict !== 'allowed' || headers === null || headers.length === 0
       ? []

@@ -20,11 +20,12 @@ import { verdictTree } from './verdict-tree.ts';
  * Paths that a server may read as another one than the rules see: a dot segment, plain or encoded, after
  * any kind of slash, with or without a path parameter. Full match over `:path`.
  */
-const traversal = '(?i)[^?#]*(?:/|\\\\|%2f|%5c)(?:\\.|%2e){1,2}(?:;[^/?#]*)?(?:(?:/|\\\\|%2f|%5c|\\?|#).*)?';
+export const traversal =
+  '(?i)[^?#]*(?:/|\\\\|%2f|%5c)(?:\\.|%2e){1,2}(?:;[^/?#]*)?(?:(?:/|\\\\|%2f|%5c|\\?|#).*)?';
 /** All valid UTF-8 without a newline; rules never see other paths, so their prefixes are exact. */
 const readable = '.*';
 /** A host, with or without port: nothing that a server could take for two hosts or for a user name. */
-const plainHost = "[0-9A-Za-z._~%!$&'()*+;=:\\[\\]-]*";
+export const plainHost = "[0-9A-Za-z._~%!$&'()*+;=:\\[\\]-]*";
 
 /** Which rules a class has; at least one side is there. */
 export type ClassRules =

@@ -271,6 +271,6 @@ function summarize(verdict: FlowVerdict, sides: readonly SideExplanation[]): str
       ? 'goes through the proxy'
       : `goes through the proxy, by ${place(proxy.source)}`;
   }
-  const note = told(['matches', 'allows']);
+  const note = told(['matches']) ?? told(['allows']);
   return note === undefined ? 'allowed: nothing restricts it' : `allowed by ${place(note.source)}`;
 }
