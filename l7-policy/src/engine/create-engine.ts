@@ -86,9 +86,12 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
   const announced = new Set<Identity>();
   const elsewhere = new Set<PrefixText>();
   const localPrefixes = new Map<PrefixText, IdentityRow>();
+  /** Rows that nobody needs, and whether the allocator gave their number. */
+  const idle = new Map<IdentityRow, boolean>();
   const doomed: IdentityRow[] = [];
   let problems: Problem[] = [];
-  let endpointChanges = new Map<string, EndpointState | null>();
+  const touchedEndpoints = new Set<string>();
+  const publishedEndpoints = new Map<string, EndpointState>();
 
   // ---- identities
 
@@ -102,13 +105,21 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     return row;
   };
 
+  /** The row goes at the end of the update, unless somebody needs it again until then. */
   const letGo = (row: IdentityRow, allocated: boolean) => {
     row.holders -= 1;
-    if (row.holders > 0) return;
-    selectors.removeRow(row);
-    doomed.push(row);
-    table.forget(row);
-    if (allocated) options.allocator.release(row.identity);
+    if (row.holders === 0) idle.set(row, allocated);
+  };
+
+  const dropIdle = () => {
+    for (const [row, allocated] of idle) {
+      if (row.holders > 0) continue;
+      selectors.removeRow(row);
+      table.forget(row);
+      doomed.push(row);
+      if (allocated) options.allocator.release(row.identity);
+    }
+    idle.clear();
   };
 
   /** Gives an identity other labels: for the local node, whose number stands whatever its labels. */
@@ -118,8 +129,10 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     selectors.removeRow(old);
     doomed.push(old);
     table.forget(old);
+    idle.delete(old);
     const row = table.add(number, labels);
     row.holders = old.holders;
+    if (row.holders === 0) idle.set(row, false);
     selectors.addRow(row);
   };
 
@@ -177,14 +190,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     endpoints.set(fact.id, { fact, row, addresses, subject });
     if (before !== undefined) forgetEndpoint(fact.id, before, new Set(addresses), row, subject);
     setNamedPorts(fact.id, row, fact.namedPorts);
-    if (subject !== null) {
-      endpointChanges.set(fact.id, {
-        id: fact.id,
-        identity: row.identity,
-        subject: subject.key,
-        addresses: fact.addresses,
-      });
-    } else if (before?.subject != null) endpointChanges.set(fact.id, null);
+    touchedEndpoints.add(fact.id);
   };
 
   const forgetEndpoint = (
@@ -205,7 +211,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     if (before === undefined) return;
     endpoints.delete(id);
     forgetEndpoint(id, before, new Set(), null, null);
-    if (before.subject !== null) endpointChanges.set(id, null);
+    touchedEndpoints.add(id);
   };
 
   // ---- documents
@@ -305,7 +311,36 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     }
   };
 
+  const endpointState = ({ row, subject, fact }: KnownEndpoint): EndpointState | null =>
+    subject === null
+      ? null
+      : Object.freeze({
+          id: fact.id,
+          identity: row.identity,
+          subject: subject.key,
+          addresses: fact.addresses,
+        });
+
+  const takeEndpointChanges = (): EngineUpdate['delta']['endpoints'] => {
+    const set: EndpointState[] = [];
+    const removed: string[] = [];
+    for (const id of touchedEndpoints) {
+      const known = endpoints.get(id);
+      const state = known === undefined ? null : endpointState(known);
+      const before = publishedEndpoints.get(id);
+      if (state === null) {
+        if (publishedEndpoints.delete(id)) removed.push(id);
+      } else if (before === undefined || !sameEndpoint(before, state)) {
+        publishedEndpoints.set(id, state);
+        set.push(state);
+      }
+    }
+    touchedEndpoints.clear();
+    return { set, removed };
+  };
+
   const finish = (): EngineUpdate => {
+    dropIdle();
     const compiled = subjects.takeChanges();
     classes.recheck(compiled.compiled, compiled.gone, subjects.subjects().values());
     const setChanges = sets.takeChanges();
@@ -318,8 +353,6 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
       classes.dropSet(set);
     }
     for (const row of doomed.splice(0)) table.remove(row);
-    const changes = [...endpointChanges];
-    endpointChanges = new Map();
     const found = problems;
     problems = [];
     return {
@@ -332,10 +365,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
           removed: setChanges.removed.map((set) => set.id),
         },
         classes: classes.takeChanges(),
-        endpoints: {
-          set: changes.flatMap(([, state]) => (state === null ? [] : [state])),
-          removed: changes.flatMap(([id, state]) => (state === null ? [id] : [])),
-        },
+        endpoints: takeEndpointChanges(),
         ipcache: ipcache.takeChanges(),
       },
     };
@@ -353,13 +383,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     slots: new Map(slots.published()),
     sets: new Map(sets.inUse()),
     classes: new Map(classes.published()),
-    endpoints: new Map(
-      [...endpoints].flatMap(([id, { row, subject, fact }]) =>
-        subject === null
-          ? []
-          : [[id, { id, identity: row.identity, subject: subject.key, addresses: fact.addresses }]],
-      ),
-    ),
+    endpoints: new Map(publishedEndpoints),
     ipcache: new Map(ipcache.published()),
   });
 
@@ -403,4 +427,13 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
         sourceOf: (id) => sourcesOf(id)[0],
       }),
   };
+}
+
+function sameEndpoint(a: EndpointState, b: EndpointState): boolean {
+  return (
+    a.identity === b.identity &&
+    a.subject === b.subject &&
+    a.addresses.length === b.addresses.length &&
+    a.addresses.every((address, at) => address === b.addresses[at])
+  );
 }

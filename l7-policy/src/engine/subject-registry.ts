@@ -200,10 +200,8 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
       const removed: SubjectKey[] = [];
       for (const subject of gone) {
         drop(subject);
-        if (subjects.get(subject.key) === subject) {
-          subjects.delete(subject.key);
-          if (subject.policy !== null) removed.push(subject.key);
-        }
+        if (subject.policy !== null) removed.push(subject.key);
+        if (subjects.get(subject.key) === subject) subjects.delete(subject.key);
         added.delete(subject);
       }
       if (gone.size > 0) {

@@ -27,8 +27,10 @@ const deny: EntryVerdict = Object.freeze({ kind: 'deny' });
  */
 export function lookupVerdict(policy: SubjectPolicy, key: LookupKey): Lookup {
   if (!policy.enforced[key.direction]) return { entry: null, verdict: allow };
-  const own = longestPrefix(policy.entries, key, key.identity);
-  const any = longestPrefix(policy.entries, key, anyIdentity);
+  // Read once: they are written out on each reading.
+  const { entries } = policy;
+  const own = longestPrefix(entries, key, key.identity);
+  const any = longestPrefix(entries, key, anyIdentity);
   for (const kind of ['deny', 'allow', 'l7'] as const) {
     const entry = own?.verdict.kind === kind ? own : any?.verdict.kind === kind ? any : null;
     if (entry !== null) return { entry, verdict: entry.verdict };

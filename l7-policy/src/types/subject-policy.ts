@@ -77,6 +77,7 @@ export interface SubjectPolicy {
   readonly key: SubjectKey;
   readonly identity: Identity;
   readonly enforced: Enforced;
+  /** Written out anew on each reading: keep the array where it is needed more than once. */
   readonly entries: readonly PolicyMapEntry[];
 }
 
