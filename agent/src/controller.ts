@@ -6,8 +6,10 @@ import type {
   L7SetId,
   L7Slot,
   Problem,
+  SubjectKey,
+  SubjectPolicy,
 } from '@weir/l7-policy';
-import type { ApplyReport, DesiredEndpoint, Redirector } from '@weir/redirect';
+import type { ApplyReport, DesiredEndpoint, Redirector, SubjectStep } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { ProxyClasses } from './proxy/proxy-classes.ts';
 
@@ -65,6 +67,8 @@ export function createController(parts: ControllerParts): Controller {
   let last: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
   let started = false;
+  let versions: ReadonlyMap<SubjectKey, SubjectPolicy> = new Map();
+  let steps: ReadonlyMap<SubjectKey, readonly SubjectStep[]> = new Map();
 
   function turn(): Promise<void> {
     if (!started) return last;
@@ -106,10 +110,20 @@ export function createController(parts: ControllerParts): Controller {
       else endpoints.push({ name: id, ifindex, identity, subject, addresses });
     }
     const { subjects, ipcache, sets } = state;
-    const report = redirector.apply({ endpoints, subjects, ipcache, sets, classes, ready: proxy.ready() });
+    const report = redirector.apply({
+      endpoints,
+      subjects,
+      steps,
+      ipcache,
+      sets,
+      classes,
+      ready: proxy.ready(),
+    });
+    const held = new Set(report.held.map(({ subject }) => subject));
+    steps = new Map([...steps].filter(([key]) => held.has(key)));
     for (const { endpoint, error } of report.unattached)
       log.error({ endpoint, err: error }, 'endpoint not protected');
-    for (const held of report.held) log.warn(held, 'a new version is held back; the last one stays in force');
+    for (const item of report.held) log.warn(item, 'a new version is held back; the last one stays in force');
     return { report, missingInterfaces };
   }
 
@@ -125,6 +139,8 @@ export function createController(parts: ControllerParts): Controller {
     async change(changes) {
       const { delta, problems } = engine.apply(changes);
       onDelta(delta);
+      steps = stepsAfter(steps, versions, delta);
+      versions = new Map(engine.state().subjects);
       await turn();
       return problems;
     },
@@ -139,4 +155,18 @@ function slotsOf(state: EngineState, set: L7SetId | null): readonly L7Slot[] | n
     if (slot === undefined) throw new Error(`L7 set ${set} names slot ${id}, which is not there`);
     return slot;
   });
+}
+
+/** The known steps of each subject, with those of an update behind them. */
+function stepsAfter(
+  steps: ReadonlyMap<SubjectKey, readonly SubjectStep[]>,
+  versions: ReadonlyMap<SubjectKey, SubjectPolicy>,
+  { subjects }: EngineDelta,
+): ReadonlyMap<SubjectKey, readonly SubjectStep[]> {
+  const next = new Map(steps);
+  for (const { key, policy: after, added, removed } of subjects.changed) {
+    const before = versions.get(key);
+    if (before !== undefined) next.set(key, [...(next.get(key) ?? []), { before, after, added, removed }]);
+  }
+  return next;
 }

@@ -1,4 +1,13 @@
-import type { ClassId, Identity, L7Class, L7Set, L7SetId, SubjectKey, SubjectPolicy } from '@weir/l7-policy';
+import type {
+  ClassId,
+  Identity,
+  L7Class,
+  L7Set,
+  L7SetId,
+  PolicyMapEntry,
+  SubjectKey,
+  SubjectPolicy,
+} from '@weir/l7-policy';
 
 /** A workload of this node, resolved to what the kernel needs to know of it. */
 export interface DesiredEndpoint {
@@ -11,11 +20,21 @@ export interface DesiredEndpoint {
   readonly subject: SubjectKey;
 }
 
+/** One step from a version of a subject policy to the next. An entry whose verdict changed stands in both lists. */
+export interface SubjectStep {
+  readonly before: SubjectPolicy;
+  readonly after: SubjectPolicy;
+  readonly added: readonly PolicyMapEntry[];
+  readonly removed: readonly PolicyMapEntry[];
+}
+
 /** All that the kernel should enforce. Values are immutable: an unchanged part is the same object. */
 export interface DesiredState {
   readonly endpoints: readonly DesiredEndpoint[];
   /** The policy of every subject that an endpoint names. */
   readonly subjects: ReadonlyMap<SubjectKey, SubjectPolicy>;
+  /** Steps that led to the present versions, oldest first: where they are known, nothing else is compared. */
+  readonly steps: ReadonlyMap<SubjectKey, readonly SubjectStep[]>;
   /** Address prefixes beyond the endpoints' own. */
   readonly ipcache: ReadonlyMap<string, Identity>;
   readonly sets: ReadonlyMap<L7SetId, L7Set>;

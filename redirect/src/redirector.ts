@@ -138,7 +138,12 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
         held.push({ kind: 'waits-for-proxy', subject, classes });
         continue;
       }
-      const change = subjects.plan(subject, policy, (identity) => !known.has(identity));
+      const change = subjects.plan(
+        subject,
+        policy,
+        desired.steps.get(subject) ?? [],
+        (identity) => !known.has(identity),
+      );
       if (change === undefined) continue;
       try {
         changes.push({ subject, isNew, prepared: subjects.prepare(change) });

@@ -8,9 +8,11 @@ import {
 } from '@weir/bpf';
 import { type L7SetId, type SubjectKey, type SubjectPolicy, subjectKey } from '@weir/l7-policy';
 import type { Allocation } from './allocation.ts';
+import type { SubjectStep } from './desired-state.ts';
 import type { Kernel } from './kernel.ts';
 import {
   diffEntries,
+  diffSteps,
   entryKey,
   type KernelEntries,
   type KernelEntry,
@@ -29,7 +31,6 @@ interface InPlaceChange {
   readonly current: InForce;
   readonly write: readonly KernelEntry[];
   readonly remove: readonly KernelEntry[];
-  readonly entries: KernelEntries;
 }
 
 /** A complete new version, switched in with one write. */
@@ -37,14 +38,18 @@ interface GenerationChange {
   readonly kind: 'generation';
   readonly key: SubjectKey;
   readonly policy: SubjectPolicy;
-  readonly entries: KernelEntries;
+  readonly entries: Map<string, KernelEntry>;
 }
 
 interface InForce extends SubjectValue {
-  readonly entries: KernelEntries;
+  /** Changed in place only by changes in place, after the kernel has taken them. */
+  readonly entries: Map<string, KernelEntry>;
   /** The value that `entries` were compiled from; undefined for what an earlier process wrote. */
   readonly policy: SubjectPolicy | undefined;
 }
+
+/** Whether no address bears the identity yet, or any more. */
+export type Idle = (identity: IdentityNumber) => boolean;
 
 /** The subject policies in the kernel: which generation is in force, and what stands under it. */
 export interface SubjectTable {
@@ -53,7 +58,8 @@ export interface SubjectTable {
   plan(
     key: SubjectKey,
     policy: SubjectPolicy,
-    idle: (identity: IdentityNumber) => boolean,
+    steps: readonly SubjectStep[],
+    idle: Idle,
   ): SubjectChange | undefined;
   /** Writes the entries of a change. In-place additions take effect here, a generation only when it is switched. */
   prepare(change: SubjectChange): PreparedChange;
@@ -88,24 +94,27 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
   function plan(
     key: SubjectKey,
     policy: SubjectPolicy,
-    idle: (identity: IdentityNumber) => boolean,
+    steps: readonly SubjectStep[],
+    idle: Idle,
   ): SubjectChange | undefined {
     const current = inForce.get(key);
     if (current?.policy === policy) return undefined;
-    const entries = kernelEntries(policy.entries, numberOf);
-    if (current === undefined) return { kind: 'generation', key, policy, entries };
+    const whole = (): Map<string, KernelEntry> => kernelEntries(policy.entries, numberOf);
+    if (current === undefined) return { kind: 'generation', key, policy, entries: whole() };
+    const { write, remove } = leadsTo(steps, current.policy, policy)
+      ? diffSteps(steps, current.entries, numberOf)
+      : diffEntries(current.entries, whole());
     const sameEnforcement =
       current.enforceIngress === policy.enforced.ingress && current.enforceEgress === policy.enforced.egress;
-    const { write, remove } = diffEntries(current.entries, entries);
     if (sameEnforcement && write.length === 0 && remove.length === 0) {
-      inForce.set(key, { ...current, entries, policy });
+      inForce.set(key, { ...current, policy });
       return undefined;
     }
     const unnoticed = ({ identity }: KernelEntry): boolean => identity !== 0 && idle(identity);
     if (sameEnforcement && write.every(unnoticed) && remove.every(unnoticed)) {
-      return { kind: 'in-place', key, policy, current, write, remove, entries };
+      return { kind: 'in-place', key, policy, current, write, remove };
     }
-    return { kind: 'generation', key, policy, entries };
+    return { kind: 'generation', key, policy, entries: whole() };
   }
 
   function prepare(change: SubjectChange): PreparedChange {
@@ -116,7 +125,7 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
       : prepareGeneration(key, policy, change.entries, before);
   }
 
-  function prepareInPlace({ key, policy, current, write, remove, entries }: InPlaceChange): PreparedChange {
+  function prepareInPlace({ key, policy, current, write, remove }: InPlaceChange): PreparedChange {
     const { generation } = current;
     const keyed = write.map((entry) => [policyKey(generation, entry), entry.verdict] as const);
     let committed = false;
@@ -124,7 +133,9 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
     return {
       commit() {
         committed = true;
-        inForce.set(key, { ...current, entries, policy });
+        for (const entry of remove) current.entries.delete(entryKey(entry));
+        for (const entry of write) current.entries.set(entryKey(entry), entry);
+        inForce.set(key, { ...current, policy });
       },
       clean: () => void policies.deleteBatch(remove.map((entry) => policyKey(generation, entry))),
       abandon() {
@@ -139,7 +150,7 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
   function prepareGeneration(
     key: SubjectKey,
     policy: SubjectPolicy,
-    entries: KernelEntries,
+    entries: Map<string, KernelEntry>,
     before: InForce | undefined,
   ): PreparedChange {
     const generation = allocation.newGeneration();
@@ -227,4 +238,14 @@ function adoptStray(number: SubjectNumber, allocation: Allocation): SubjectKey {
   const key = subjectKey(`stray-${number}`);
   allocation.subjects.adopt(key, number);
   return key;
+}
+
+/** Whether the steps form a chain from one version to the other. */
+function leadsTo(steps: readonly SubjectStep[], from: SubjectPolicy | undefined, to: SubjectPolicy): boolean {
+  let at = from;
+  for (const { before, after } of steps) {
+    if (before !== at) return false;
+    at = after;
+  }
+  return at === to;
 }

@@ -78,6 +78,7 @@ function desired(fields: {
   return {
     endpoints: attached ? [endpoint] : [],
     subjects: new Map([[star, policy(entries)]]),
+    steps: new Map(),
     ipcache: new Map([...ipcache].map(([prefix, number]) => [prefix, identity(number)])),
     sets: new Map([landing, wider].map((set) => [set.id, set])),
     classes: new Map(classes.map((item) => [item.id, item])),
@@ -199,6 +200,33 @@ describe('redirector', () => {
     const inserted = kernel.effects.findIndex((line) => line.startsWith('set policy'));
     const announced = kernel.effects.findIndex((line) => line.startsWith('set ipcache'));
     assert.ok(inserted >= 0 && inserted < announced, kernel.effects.join('\n'));
+  });
+
+  it('needs only the steps from one version to the next, where they are known', () => {
+    const { kernel, open } = setup();
+    const redirector = open();
+    const first = desired({ entries: [entry({ identity: identity(400) })] });
+    redirector.apply(first);
+    const before = first.subjects.get(star);
+    assert.ok(before);
+    const after: SubjectPolicy = {
+      ...policy([]),
+      get entries(): readonly PolicyMapEntry[] {
+        throw new Error('the whole policy was read');
+      },
+    };
+    const added = [entry({ identity: identity(401) })];
+    const report = redirector.apply({
+      ...first,
+      subjects: new Map([[star, after]]),
+      steps: new Map([[star, [{ before, after, added, removed: [] }]]]),
+      ipcache: new Map([['10.0.0.9/32', identity(401)]]),
+    });
+    assert.deepEqual(report.switched, [star]);
+    assert.deepEqual(
+      [...kernel.maps.policy.entries()].map(([key]) => Number(key.identity)),
+      [400, 401],
+    );
   });
 
   it('does not insert in place for an identity that already has an address', () => {
