@@ -8,7 +8,7 @@ import {
 } from '@weir/xds-ts/envoy/data/accesslog/v3/accesslog';
 import { classTag, methodTag } from './access-log-config.ts';
 import { parseRouteName, type RouteDenial } from './http/route-name.ts';
-import { verdictFilter } from './http/verdict-filter.ts';
+import { verdictFilter } from './http/verdict-filter-name.ts';
 
 /** An address and port as Envoy reports it, host order. */
 export interface Peer {

@@ -77,8 +77,8 @@ test('a small set has the tree of the design', () => {
   assert.deepEqual(outline(toJson(RouteConfigurationSchema, routes, { registry: envoyTypes() })), [
     'or -> deny:path-traversal',
     'not -> deny:malformed-host',
-    ':path exactMatchMap /v1/landing',
     ':method exactMatchMap POST',
+    ':path exactMatchMap /v1/landing',
     '-> ingress:exact',
     ':path prefixMatchMap /public/',
     '-> ingress:prefix',

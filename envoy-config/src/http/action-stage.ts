@@ -1,7 +1,3 @@
-import type {
-  Matcher_MatcherList_Predicate,
-  Matcher_OnMatch,
-} from '@weir/xds-ts/xds/type/matcher/v3/matcher';
 import { RE2JS } from 're2js';
 import type { Condition, HeaderAction, Pattern } from './condition.ts';
 import {
@@ -14,10 +10,12 @@ import {
   headerPresent,
   lookup,
   matcherNode,
+  type OnMatch,
+  type Predicate,
 } from './matcher.ts';
 
 /** Makes the leaf for a request that these conditions match. */
-export type Outcome = (matched: readonly Condition[]) => Matcher_OnMatch;
+export type Outcome = (matched: readonly Condition[]) => OnMatch;
 
 /** Why header actions cannot be put into a tree. */
 export class TooManyCombinations extends Error {
@@ -43,13 +41,13 @@ const maxOverlapping = 6;
 export function actionStage(
   conditions: readonly Condition[],
   outcome: Outcome,
-  otherwise: Matcher_OnMatch | null,
-): Matcher_OnMatch | null {
+  otherwise: OnMatch | null,
+): OnMatch | null {
   const open = conditions.filter((condition) => condition.path?.shape.kind !== 'literals');
   const texts = new Set(
     conditions.flatMap(({ path }) => (path?.shape.kind === 'literals' ? path.shape.texts : [])),
   );
-  const exact = new Map<string, Matcher_OnMatch>();
+  const exact = new Map<string, OnMatch>();
   for (const text of texts) {
     const possible = conditions.filter(({ path }) => path === null || matchesText(path, text));
     const decided = decide(
@@ -75,8 +73,8 @@ export function actionStage(
  */
 export function headerBranches(
   actions: readonly HeaderAction[],
-  leaf: (mismatched: readonly HeaderAction[]) => Matcher_OnMatch,
-): Matcher_OnMatch {
+  leaf: (mismatched: readonly HeaderAction[]) => OnMatch,
+): OnMatch {
   const wanted = new Map<string, HeaderAction[]>();
   for (const action of actions) {
     const key = JSON.stringify([action.name, action.value]);
@@ -85,7 +83,7 @@ export function headerBranches(
     wanted.set(key, alike);
   }
   const groups = [...wanted.values()];
-  const split = (index: number, mismatched: readonly HeaderAction[]): Matcher_OnMatch => {
+  const split = (index: number, mismatched: readonly HeaderAction[]): OnMatch => {
     const group = groups[index];
     const [first] = group ?? [];
     if (group === undefined || first === undefined) return leaf(mismatched);
@@ -108,13 +106,13 @@ interface Candidate {
 function decide(
   candidates: readonly Candidate[],
   outcome: Outcome,
-  otherwise: Matcher_OnMatch | null,
-): Matcher_OnMatch | null {
+  otherwise: OnMatch | null,
+): OnMatch | null {
   const alone = exclusiveMethods(candidates);
   if (alone === null && candidates.length > maxOverlapping) {
     throw new TooManyCombinations(candidates.map(({ condition }) => condition));
   }
-  const split = (index: number, matched: readonly Condition[]): Matcher_OnMatch | null => {
+  const split = (index: number, matched: readonly Condition[]): OnMatch | null => {
     const candidate = candidates[index];
     if (candidate === undefined) return matched.length === 0 ? otherwise : outcome(matched);
     const { condition } = candidate;
@@ -140,9 +138,9 @@ function exclusiveMethods(candidates: readonly Candidate[]): true | null {
   return true;
 }
 
-function tests({ condition, path }: Candidate): readonly Matcher_MatcherList_Predicate[] {
+function tests({ condition, path }: Candidate): readonly Predicate[] {
   const { method, host, headers } = condition;
-  const predicates: Matcher_MatcherList_Predicate[] = [];
+  const predicates: Predicate[] = [];
   if (method?.shape.kind === 'literals') {
     predicates.push(anyOf(method.shape.texts.map((text) => headerEquals(':method', text))));
   } else if (method !== null) {

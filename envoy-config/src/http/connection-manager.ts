@@ -1,7 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { ApiVersion } from '@weir/xds-ts/envoy/config/core/v3/config_source';
 import { ExpressionFilterSchema } from '@weir/xds-ts/envoy/extensions/access_loggers/filters/cel/v3/cel';
-import { RBACSchema } from '@weir/xds-ts/envoy/extensions/filters/http/rbac/v3/rbac';
 import { RouterSchema } from '@weir/xds-ts/envoy/extensions/filters/http/router/v3/router';
 import {
   HttpConnectionManager_ForwardClientCertDetails as ClientCert,
@@ -18,7 +17,7 @@ import { extension, typedConfig } from '../typed-config.ts';
 import { keepForwardedProto, restoreForwardedProto } from './forwarded-proto.ts';
 import { http1Options, http2Options } from './protocol-options.ts';
 import { refusalBody } from './route-action.ts';
-import { verdictFilter } from './verdict-filter.ts';
+import { verdictFilterOf } from './verdict-filter.ts';
 
 /** Replies that Envoy makes where policy refuses; they get the words of every refusal. */
 const refusals =
@@ -34,7 +33,6 @@ export function connectionManager(
   settings: ProxySettings,
 ): MessageInitShape<typeof HttpConnectionManagerSchema> {
   const { limits } = settings;
-  const verdicts = extension(typedConfig(verdictFilter, RBACSchema, { rules: {} }));
   const router = extension(
     typedConfig('envoy.filters.http.router', RouterSchema, { suppressEnvoyHeaders: true }),
   );
@@ -53,7 +51,7 @@ export function connectionManager(
       },
     },
     earlyHeaderMutationExtensions: [keepForwardedProto()],
-    httpFilters: [...(pair ? [verdicts] : []), restoreForwardedProto(), router],
+    httpFilters: [...(pair ? [verdictFilterOf()] : []), restoreForwardedProto(), router],
     httpProtocolOptions: http1Options(),
     http2ProtocolOptions: http2Options(limits),
     commonHttpProtocolOptions: { idleTimeout: duration(0), maxHeadersCount: limits.requestHeadersCount },

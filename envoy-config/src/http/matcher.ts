@@ -1,96 +1,128 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { HttpRequestHeaderMatchInputSchema } from '@weir/xds-ts/envoy/type/matcher/v3/http_inputs';
-import type { TypedExtensionConfigSchema } from '@weir/xds-ts/xds/core/v3/extension';
+import { TypedExtensionConfigSchema } from '@weir/xds-ts/xds/core/v3/extension';
 import {
-  type Matcher,
-  type Matcher_MatcherList_Predicate,
+  Matcher_MatcherList_FieldMatcherSchema,
+  Matcher_MatcherList_Predicate_PredicateListSchema,
+  Matcher_MatcherList_Predicate_SinglePredicateSchema,
   Matcher_MatcherList_PredicateSchema,
-  type Matcher_OnMatch,
+  Matcher_MatcherListSchema,
+  Matcher_MatcherTree_MatchMapSchema,
+  Matcher_MatcherTreeSchema,
   Matcher_OnMatchSchema,
   MatcherSchema,
 } from '@weir/xds-ts/xds/type/matcher/v3/matcher';
+import { RegexMatcherSchema } from '@weir/xds-ts/xds/type/matcher/v3/regex';
+import { StringMatcherSchema } from '@weir/xds-ts/xds/type/matcher/v3/string';
+import { typedConfig } from '../typed-config.ts';
+import { type Encoded, field, joined } from '../wire.ts';
 import type { HeaderTest } from './condition.ts';
 
-/** What a match leads to, ready to stand in a tree. */
-export type Action = MessageInitShape<typeof TypedExtensionConfigSchema>;
+/** xds.type.matcher.v3.Matcher */
+export type Matcher = Encoded;
+/** xds.type.matcher.v3.Matcher.OnMatch */
+export interface OnMatch {
+  readonly kind: 'action' | 'matcher';
+  readonly inner: Action | Matcher;
+}
+/** xds.type.matcher.v3.Matcher.MatcherList.Predicate */
+export type Predicate = Encoded;
+/** xds.core.v3.TypedExtensionConfig: what a match leads to */
+export type Action = Encoded;
+
+/** Key and value of an entry of a protobuf map. */
+const mapKey = 1;
+const mapValue = 2;
+
+const matcher = MatcherSchema.field;
+const onMatch = Matcher_OnMatchSchema.field;
+const list = Matcher_MatcherListSchema.field;
+const fieldMatcher = Matcher_MatcherList_FieldMatcherSchema.field;
+const predicate = Matcher_MatcherList_PredicateSchema.field;
+const singlePredicate = Matcher_MatcherList_Predicate_SinglePredicateSchema.field;
+const predicateList = Matcher_MatcherList_Predicate_PredicateListSchema.field;
+const tree = Matcher_MatcherTreeSchema.field;
+const matchMap = Matcher_MatcherTree_MatchMapSchema.field;
+const stringMatcher = StringMatcherSchema.field;
+const regexMatcher = RegexMatcherSchema.field;
 
 /** One way to a result: the first predicate that holds decides. */
 export interface Branch {
-  readonly predicate: Matcher_MatcherList_Predicate;
-  readonly onMatch: Matcher_OnMatch;
-}
-
-/** The value of a request header or pseudo header; several values are joined with a comma. */
-function headerInput(name: string): Action {
-  const typedConfig = anyPack(
-    HttpRequestHeaderMatchInputSchema,
-    create(HttpRequestHeaderMatchInputSchema, { headerName: name }),
-  );
-  return { name, typedConfig };
+  readonly predicate: Predicate;
+  readonly onMatch: OnMatch;
 }
 
 /** A leaf: the action. */
-export function actionLeaf(action: Action): Matcher_OnMatch {
-  return create(Matcher_OnMatchSchema, { onMatch: { case: 'action', value: action } });
+export function actionLeaf(action: Action): OnMatch {
+  return { kind: 'action', inner: action };
 }
 
 /** An inner node: another matcher. */
-export function matcherNode(matcher: Matcher): Matcher_OnMatch {
-  return create(Matcher_OnMatchSchema, { onMatch: { case: 'matcher', value: matcher } });
+export function matcherNode(inner: Matcher): OnMatch {
+  return { kind: 'matcher', inner };
+}
+
+/** The matcher that comes to this result for every request. */
+export function alwaysMatcher(result: OnMatch): Matcher {
+  if (result.kind === 'matcher') return result.inner;
+  return field(
+    matcher.matcherList.number,
+    listEntry({ predicate: headerPresent(':method'), onMatch: result }),
+  );
 }
 
 /** Holds when the header is there with exactly this value. */
-export function headerEquals(name: string, value: string): Matcher_MatcherList_Predicate {
-  return single(name, { case: 'exact', value });
+export function headerEquals(name: string, value: string): Predicate {
+  return single(name, field(stringMatcher.exact.number, value));
 }
 
 /** Holds when the regex matches the header's whole value. */
-export function headerMatchesRegex(name: string, regex: string): Matcher_MatcherList_Predicate {
-  return single(name, { case: 'safeRegex', value: { regex, engineType: { case: 'googleRe2', value: {} } } });
+export function headerMatchesRegex(name: string, regex: string): Predicate {
+  const regexParts = joined(
+    field(regexMatcher.googleRe2.number, ''),
+    field(regexMatcher.regex.number, regex),
+  );
+  return single(name, field(stringMatcher.safeRegex.number, regexParts));
 }
 
 /** Holds when the header is there, with any bytes (`\C` is any byte, even of what is no UTF-8). */
-export function headerPresent(name: string): Matcher_MatcherList_Predicate {
+export function headerPresent(name: string): Predicate {
   return headerMatchesRegex(name, '\\C*');
 }
 
 /** Holds when the header passes the test. */
-export function headerPasses({ name, value }: HeaderTest): Matcher_MatcherList_Predicate {
+export function headerPasses({ name, value }: HeaderTest): Predicate {
   switch (value.kind) {
     case 'any':
       return headerPresent(name);
     case 'exact':
       return headerEquals(name, value.text);
     case 'prefix':
-      return single(name, { case: 'prefix', value: value.text });
+      return single(name, field(stringMatcher.prefix.number, value.text));
     case 'regex':
       return headerMatchesRegex(name, value.regex);
   }
 }
 
 /** Holds when all of them hold. */
-export function allOf(predicates: readonly Matcher_MatcherList_Predicate[]): Matcher_MatcherList_Predicate {
-  return several('andMatcher', predicates);
+export function allOf(predicates: readonly Predicate[]): Predicate {
+  return several(predicate.andMatcher.number, predicates);
 }
 
 /** Holds when one of them holds. */
-export function anyOf(predicates: readonly Matcher_MatcherList_Predicate[]): Matcher_MatcherList_Predicate {
-  return several('orMatcher', predicates);
+export function anyOf(predicates: readonly Predicate[]): Predicate {
+  return several(predicate.orMatcher.number, predicates);
 }
 
 /** Holds when the other does not. */
-export function not(predicate: Matcher_MatcherList_Predicate): Matcher_MatcherList_Predicate {
-  return create(Matcher_MatcherList_PredicateSchema, { matchType: { case: 'notMatcher', value: predicate } });
+export function not(other: Predicate): Predicate {
+  return field(predicate.notMatcher.number, other);
 }
 
 /** Tries the branches in order; null when there is nothing to try. */
-export function firstOf(branches: readonly Branch[], otherwise: Matcher_OnMatch | null): Matcher | null {
+export function firstOf(branches: readonly Branch[], otherwise: OnMatch | null): Matcher | null {
   if (branches.length === 0) return null;
-  return create(MatcherSchema, {
-    matcherType: { case: 'matcherList', value: { matchers: branches.map((branch) => ({ ...branch })) } },
-    ...(otherwise !== null && { onNoMatch: otherwise }),
-  });
+  return withOtherwise(field(matcher.matcherList.number, joined(...branches.map(listEntry))), otherwise);
 }
 
 /**
@@ -101,41 +133,60 @@ export function firstOf(branches: readonly Branch[], otherwise: Matcher_OnMatch 
 export function lookup(
   kind: 'exact' | 'prefix',
   header: string,
-  entries: ReadonlyMap<string, Matcher_OnMatch>,
-  otherwise: Matcher_OnMatch | null,
+  entries: ReadonlyMap<string, OnMatch>,
+  otherwise: OnMatch | null,
 ): Matcher | null {
   if (entries.size === 0) return null;
-  const map = Object.fromEntries([...entries].sort(([left], [right]) => (left < right ? -1 : 1)));
-  const treeType = kind === 'exact' ? ('exactMatchMap' as const) : ('prefixMatchMap' as const);
-  return create(MatcherSchema, {
-    matcherType: {
-      case: 'matcherTree',
-      value: { input: headerInput(header), treeType: { case: treeType, value: { map } } },
-    },
-    ...(otherwise !== null && { onNoMatch: otherwise }),
-  });
+  const pairs = [...entries]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([key, value]) =>
+      field(matchMap.map.number, joined(field(mapKey, key), field(mapValue, encodedOnMatch(value)))),
+    );
+  const parts = joined(
+    field(tree.input.number, headerInput(header)),
+    field(tree[`${kind}MatchMap`].number, joined(...pairs)),
+  );
+  return withOtherwise(field(matcher.matcherTree.number, parts), otherwise);
 }
 
-type StringMatch =
-  | { case: 'exact' | 'prefix'; value: string }
-  | { case: 'safeRegex'; value: { regex: string; engineType: { case: 'googleRe2'; value: object } } };
-
-function single(name: string, matchPattern: StringMatch): Matcher_MatcherList_Predicate {
-  return create(Matcher_MatcherList_PredicateSchema, {
-    matchType: {
-      case: 'singlePredicate',
-      value: { input: headerInput(name), matcher: { case: 'valueMatch', value: { matchPattern } } },
-    },
-  });
+function withOtherwise(node: Encoded, otherwise: OnMatch | null): Matcher {
+  return otherwise === null ? node : joined(node, field(matcher.onNoMatch.number, encodedOnMatch(otherwise)));
 }
 
-function several(
-  kind: 'andMatcher' | 'orMatcher',
-  predicates: readonly Matcher_MatcherList_Predicate[],
-): Matcher_MatcherList_Predicate {
+function encodedOnMatch({ kind, inner }: OnMatch): Encoded {
+  return field(onMatch[kind].number, inner);
+}
+
+function listEntry(branch: Branch): Encoded {
+  const when = field(fieldMatcher.predicate.number, branch.predicate);
+  const then = field(fieldMatcher.onMatch.number, encodedOnMatch(branch.onMatch));
+  return field(list.matchers.number, joined(when, then));
+}
+
+function single(name: string, valueMatch: Encoded): Predicate {
+  const parts = joined(
+    field(singlePredicate.input.number, headerInput(name)),
+    field(singlePredicate.valueMatch.number, valueMatch),
+  );
+  return field(predicate.singlePredicate.number, parts);
+}
+
+function several(kind: number, predicates: readonly Predicate[]): Predicate {
   const [only] = predicates;
   if (only !== undefined && predicates.length === 1) return only;
-  return create(Matcher_MatcherList_PredicateSchema, {
-    matchType: { case: kind, value: { predicate: [...predicates] } },
-  });
+  return field(kind, joined(...predicates.map((each) => field(predicateList.predicate.number, each))));
 }
+
+/** The value of a request header or pseudo header; several values are joined with a comma. */
+function headerInput(name: string): Encoded {
+  return pseudoHeaders.get(name) ?? encodedInput(name);
+}
+
+function encodedInput(name: string): Encoded {
+  const input = typedConfig(name, HttpRequestHeaderMatchInputSchema, { headerName: name });
+  return joined(toBinary(TypedExtensionConfigSchema, create(TypedExtensionConfigSchema, input)));
+}
+
+const pseudoHeaders: ReadonlyMap<string, Encoded> = new Map(
+  [':path', ':method', ':authority'].map((name) => [name, encodedInput(name)]),
+);

@@ -1,19 +1,22 @@
-import { create, toBinary } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
 import { RouteConfigurationSchema } from '@weir/xds-ts/envoy/config/route/v3/route';
-import {
-  type RBACPerRoute,
-  RBACPerRouteSchema,
-} from '@weir/xds-ts/envoy/extensions/filters/http/rbac/v3/rbac';
-import type { Matcher, Matcher_OnMatch } from '@weir/xds-ts/xds/type/matcher/v3/matcher';
+import { VirtualHostSchema } from '@weir/xds-ts/envoy/config/route/v3/route_components';
 import { type Compiled, typeUrls } from '../resource.ts';
+import { field, joined, written } from '../wire.ts';
 import { actionStage, headerBranches, TooManyCombinations } from './action-stage.ts';
 import type { Condition } from './condition.ts';
-import { actionLeaf, anyOf, firstOf, headerMatchesRegex, headerPresent, not } from './matcher.ts';
-import { allowRoute, allowVerdict, denyRoute } from './route-action.ts';
+import {
+  actionLeaf,
+  anyOf,
+  firstOf,
+  headerMatchesRegex,
+  type Matcher,
+  not,
+  type OnMatch,
+} from './matcher.ts';
+import { allowRoute, denyRoute } from './route-action.ts';
 import type { RuleSide } from './route-name.ts';
 import type { RuleSet } from './rule-set.ts';
-import { verdictFilter } from './verdict-filter.ts';
+import { verdictConfig } from './verdict-filter.ts';
 import { verdictTree } from './verdict-tree.ts';
 
 /**
@@ -33,26 +36,28 @@ export type ClassRules =
   /** A request must pass both: egress in the routes, ingress in the RBAC filter. */
   | { readonly kind: 'both'; readonly egress: RuleSet; readonly ingress: RuleSet };
 
+const routeConfiguration = RouteConfigurationSchema.field;
+const virtualHost = VirtualHostSchema.field;
+
 /** The route configuration of a class; its name is the class's. */
 export function compileRoutes(name: string, rules: ClassRules): Compiled {
   try {
     const side = rules.kind === 'one' ? rules.side : 'egress';
     const routed = rules.kind === 'one' ? rules.rules : rules.egress;
     const passing = rules.kind === 'one' ? [] : rules.ingress.acting;
-    const message = create(RouteConfigurationSchema, {
-      name,
-      virtualHosts: [
-        {
-          name,
-          domains: ['*'],
-          matcher: routeTree(side, routed, passing),
-          ...(rules.kind === 'both' && {
-            typedPerFilterConfig: { [verdictFilter]: anyPack(RBACPerRouteSchema, verdicts(rules.ingress)) },
-          }),
-        },
-      ],
-    });
-    const bytes = toBinary(RouteConfigurationSchema, message);
+    const host = joined(
+      field(virtualHost.name.number, name),
+      field(virtualHost.domains.number, '*'),
+      field(virtualHost.matcher.number, routeTree(side, routed, passing)),
+      ...(rules.kind === 'both'
+        ? [field(virtualHost.typedPerFilterConfig.number, verdictConfig(rules.ingress))]
+        : []),
+    );
+    const message = joined(
+      field(routeConfiguration.name.number, name),
+      field(routeConfiguration.virtualHosts.number, host),
+    );
+    const bytes = written(message);
     return { kind: 'compiled', resources: [{ typeUrl: typeUrls.routes, name, bytes }] };
   } catch (error) {
     if (!(error instanceof TooManyCombinations)) throw error;
@@ -62,8 +67,8 @@ export function compileRoutes(name: string, rules: ClassRules): Compiled {
 
 /** Unreadable and traversing paths, hosts that are none, rules that act on headers, rules that only allow, refusal. */
 function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]): Matcher {
-  const allow = (matched: readonly Condition[], rule: string | null): Matcher_OnMatch => {
-    const end = (others: readonly Condition[]): Matcher_OnMatch =>
+  const allow = (matched: readonly Condition[], rule: string | null): OnMatch => {
+    const end = (others: readonly Condition[]): OnMatch =>
       headerBranches(
         [...matched, ...others].flatMap((condition) => condition.actions),
         (mismatched) => actionLeaf(allowRoute(side, rule, mismatched)),
@@ -89,15 +94,4 @@ function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]
   );
   if (tree === null) throw new Error('a route tree always has its deny list');
   return tree;
-}
-
-/** Allows what one of the rules matches; what none matches is refused by the filter. */
-function verdicts(rules: RuleSet): RBACPerRoute {
-  const tree = verdictTree([...rules.plain, ...rules.acting], (rule) => actionLeaf(allowVerdict(rule)), null);
-  if (tree === null) return create(RBACPerRouteSchema, { rbac: { rules: {} } });
-  const matcher =
-    tree.onMatch.case === 'matcher'
-      ? tree.onMatch.value
-      : firstOf([{ predicate: headerPresent(':method'), onMatch: tree }], null);
-  return create(RBACPerRouteSchema, { rbac: { matcher: matcher ?? undefined } });
 }

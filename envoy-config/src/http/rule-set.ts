@@ -39,7 +39,10 @@ export function ruleSet(slots: readonly L7Slot[]): RuleSet | CompileProblem {
 
 /** Two conditions with the same text test and do the same. */
 function canonical({ method, path, host, headers, actions }: Condition): string {
-  return JSON.stringify([path?.regex, method?.regex, host?.regex, headers, actions]);
+  const patterns = `${path?.regex ?? ''}\0${method?.regex ?? ''}\0${host?.regex ?? ''}`;
+  return headers.length === 0 && actions.length === 0
+    ? patterns
+    : `${patterns}\0${JSON.stringify([headers, actions])}`;
 }
 
 function headerProblem({ headers, actions }: Condition): string | null {

@@ -3,8 +3,8 @@ export type RegexNode =
   | { readonly kind: 'literal'; readonly text: string }
   /** `.`: one character, not a newline. */
   | { readonly kind: 'any' }
-  /** One character out of some; which ones does not matter to the analysis. */
-  | { readonly kind: 'set' }
+  /** One character out of some; which ones does not matter to the analysis, but how many ranges they are. */
+  | { readonly kind: 'set'; readonly ranges: number }
   /** `^`, `$`, `\A`, `\z`: matches no character. */
   | { readonly kind: 'begin' }
   | { readonly kind: 'end' }
@@ -14,7 +14,10 @@ export type RegexNode =
 
 /** Characters that mean something outside a class; any other stands for itself. */
 const special = new Set([...'\\.+*?()|[]{}^$']);
-/** `\d`, `\pN` and the like: one character of a class. */
+/** Byte ranges of a set that takes in most of Unicode (RE2 works on UTF-8 bytes), `.` being one. */
+export const wideRanges = 12;
+
+/** `\d`, `\w` and the like: one character of a class. */
 const classEscapes = new Set([...'dDwWsS']);
 
 /**
@@ -111,7 +114,7 @@ function readGroup(reader: Reader): RegexNode | null {
 function readEscape(reader: Reader): RegexNode | null {
   const character = reader.take();
   if (character === undefined) return null;
-  if (classEscapes.has(character)) return { kind: 'set' };
+  if (classEscapes.has(character)) return { kind: 'set', ranges: wideRanges };
   if (character === 'A') return { kind: 'begin' };
   if (character === 'z') return { kind: 'end' };
   const code = character.codePointAt(0) ?? 0;
@@ -143,7 +146,7 @@ function readClass(reader: Reader): RegexNode | null {
   }
   const [only] = members;
   if (!negated && plain && members.length === 1 && only !== undefined) return { kind: 'literal', text: only };
-  return { kind: 'set' };
+  return { kind: 'set', ranges: negated || !plain ? wideRanges : members.length };
 }
 
 function readRepetition(reader: Reader, node: RegexNode): RegexNode | null {
