@@ -1,5 +1,6 @@
 import type { L7Class, L7Slot } from '@weir/l7-policy';
 import { compileCluster } from './cluster.ts';
+import { createMemory, type Memory } from './http/memory.ts';
 import { type ClassRules, compileRoutes } from './http/routes.ts';
 import { type RuleSet, ruleSet } from './http/rule-set.ts';
 import { compileListener } from './listener.ts';
@@ -20,35 +21,63 @@ export function compileShared(settings: ProxySettings): readonly EnvoyResource[]
   return [compileCluster(settings)];
 }
 
-/**
- * Listener and route configuration of a class, both named by its id. The listener depends on id, port,
- * settings and on which sides have rules, never on the rules' content: a content edit changes routes
- * only. Equal rule sets give equal bytes, in whatever order they come.
- */
-export function compileClass(input: ClassInput, settings: ProxySettings): Compiled {
-  const routes = compileClassRoutes(input);
-  if (routes.kind === 'refused') return routes;
-  const pair = input.egress !== null && input.ingress !== null;
-  const listener = compileListener({ classId: input.id, port: input.port, pair }, settings);
-  return { kind: 'compiled', resources: [listener, ...routes.resources] };
+/** Turns classes into resources. */
+export interface ClassCompiler {
+  /**
+   * Listener and route configuration of a class, both named by its id. The listener depends on id, port,
+   * settings and on which sides have rules, never on the rules' content: a content edit changes routes
+   * only. Equal rule sets give equal bytes, in whatever order they come.
+   */
+  readonly compileClass: (input: ClassInput, settings: ProxySettings) => Compiled;
+  /** The part of `compileClass` that follows the rules' content. */
+  readonly compileRoutes: (input: Omit<ClassInput, 'port'>) => Compiled;
 }
 
-/** The part of {@link compileClass} that follows the rules' content. */
+/**
+ * A compiler that remembers rules it has seen, which makes an edit of a large class several times cheaper.
+ * What it returns depends on its arguments only.
+ */
+export function createClassCompiler(): ClassCompiler {
+  const memory = createMemory();
+  const compileRoutesOf = (input: Omit<ClassInput, 'port'>) => routesOf(input, memory);
+  return {
+    compileRoutes: compileRoutesOf,
+    compileClass(input, settings) {
+      const routes = compileRoutesOf(input);
+      if (routes.kind === 'refused') return routes;
+      const pair = input.egress !== null && input.ingress !== null;
+      const listener = compileListener({ classId: input.id, port: input.port, pair }, settings);
+      return { kind: 'compiled', resources: [listener, ...routes.resources] };
+    },
+  };
+}
+
+/** Compiles one class, remembering nothing; see {@link ClassCompiler.compileClass}. */
+export function compileClass(input: ClassInput, settings: ProxySettings): Compiled {
+  return createClassCompiler().compileClass(input, settings);
+}
+
+/** Compiles one class's routes, remembering nothing; see {@link ClassCompiler.compileRoutes}. */
 export function compileClassRoutes(input: Omit<ClassInput, 'port'>): Compiled {
+  return createClassCompiler().compileRoutes(input);
+}
+
+function routesOf(input: Omit<ClassInput, 'port'>, memory: Memory): Compiled {
   if (input.kind !== 'http')
     return refused({ message: `no proxy serves rules of kind ${input.kind}`, rules: [] });
   const tls = [...(input.egress ?? []), ...(input.ingress ?? [])].find((slot) => slot.tls !== null);
   if (tls !== undefined)
     return refused({ message: 'no proxy ends TLS yet', rules: tls.rules.map(({ id }) => id) });
-  const rules = classRules(input.egress, input.ingress);
-  return 'message' in rules ? refused(rules) : compileRoutes(input.id, rules);
+  const rules = classRules(input.egress, input.ingress, memory);
+  return 'message' in rules ? refused(rules) : compileRoutes(input.id, rules, memory);
 }
 
 function classRules(
   egress: readonly L7Slot[] | null,
   ingress: readonly L7Slot[] | null,
+  memory: Memory,
 ): ClassRules | CompileProblem {
-  const [out, into] = [egress, ingress].map((slots) => (slots === null ? null : ruleSet(slots)));
+  const [out, into] = [egress, ingress].map((slots) => (slots === null ? null : ruleSet(slots, memory)));
   if (out !== null && out !== undefined && 'message' in out) return out;
   if (into !== null && into !== undefined && 'message' in into) return into;
   return sides(out ?? null, into ?? null);

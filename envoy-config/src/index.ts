@@ -7,7 +7,14 @@ export {
 export type { Peer, RequestDenial, RequestRecord, RequestVerdict } from './access-record.ts';
 export { type BootstrapOptions, envoyBootstrap } from './bootstrap.ts';
 export { originalDestination } from './cluster.ts';
-export { type ClassInput, compileClass, compileClassRoutes, compileShared } from './compile.ts';
+export {
+  type ClassCompiler,
+  type ClassInput,
+  compileClass,
+  compileClassRoutes,
+  compileShared,
+  createClassCompiler,
+} from './compile.ts';
 export { type AdminAnswer, askAdmin } from './envoy-admin.ts';
 export {
   createEnvoyProcess,

@@ -6,9 +6,10 @@ import { ActionSchema, RBAC_Action } from '@weir/xds-ts/envoy/config/rbac/v3/rba
 import { RouteSchema } from '@weir/xds-ts/envoy/config/route/v3/route_components';
 import { TypedExtensionConfigSchema } from '@weir/xds-ts/xds/core/v3/extension';
 import { originalDestination } from '../cluster.ts';
-import { type Encoded, field, joined } from '../wire.ts';
+import { type Encoded, field, joined, written } from '../wire.ts';
 import type { HeaderAction } from './condition.ts';
 import type { Action } from './matcher.ts';
+import { type Memory, remembered } from './memory.ts';
 import { formatRouteName, type RouteDenial, type RouteName, type RuleSide } from './route-name.ts';
 
 /** The body of every refusal. */
@@ -28,10 +29,17 @@ export function denyRoute(reason: RouteDenial): Action {
 }
 
 /** A route to the original destination that makes the header changes of the actions whose header mismatched. */
-export function allowRoute(side: RuleSide, rule: string | null, mismatched: readonly HeaderAction[]): Action {
+export function allowRoute(
+  side: RuleSide,
+  rule: string | null,
+  mismatched: readonly HeaderAction[],
+  memory: Memory,
+): Action {
   const mismatches = [...new Set(mismatched.map((action) => action.name))].sort();
   const name: RouteName = { kind: 'allow', side, rule, mismatches };
-  if (mismatched.length === 0) return routeAction(name, plainRoute);
+  if (mismatched.length === 0) {
+    return remembered(memory.actions, formatRouteName(name), () => written(routeAction(name, plainRoute)));
+  }
   const added = mismatched.filter((action) => action.kind === 'add' || action.kind === 'replace');
   const changes = encodedRoute({
     requestHeadersToAdd: added.map(({ kind, name: key, value }) => ({
@@ -47,10 +55,12 @@ export function allowRoute(side: RuleSide, rule: string | null, mismatched: read
 }
 
 /** A verdict of the RBAC filter; `*` where a combined regex hides the rule. */
-export function allowVerdict(rule: string | null): Action {
-  const action = create(ActionSchema, { action: RBAC_Action.ALLOW });
-  const named = joined(field(ActionSchema.field.name.number, rule ?? '*'), toBinary(ActionSchema, action));
-  return typedAction(typeUrlOf(ActionSchema), named);
+export function allowVerdict(rule: string | null, memory: Memory): Action {
+  const name = rule ?? '*';
+  return remembered(memory.actions, `verdict:${name}`, () => {
+    const action = toBinary(ActionSchema, create(ActionSchema, { name, action: RBAC_Action.ALLOW }));
+    return written(typedAction(typeUrlOf(ActionSchema), action));
+  });
 }
 
 function encodedRoute(route: MessageInitShape<typeof RouteSchema>): Encoded {

@@ -13,6 +13,7 @@ import {
   not,
   type OnMatch,
 } from './matcher.ts';
+import type { Memory } from './memory.ts';
 import { allowRoute, denyRoute } from './route-action.ts';
 import type { RuleSide } from './route-name.ts';
 import type { RuleSet } from './rule-set.ts';
@@ -40,7 +41,7 @@ const routeConfiguration = RouteConfigurationSchema.field;
 const virtualHost = VirtualHostSchema.field;
 
 /** The route configuration of a class; its name is the class's. */
-export function compileRoutes(name: string, rules: ClassRules): Compiled {
+export function compileRoutes(name: string, rules: ClassRules, memory: Memory): Compiled {
   try {
     const side = rules.kind === 'one' ? rules.side : 'egress';
     const routed = rules.kind === 'one' ? rules.rules : rules.egress;
@@ -48,9 +49,9 @@ export function compileRoutes(name: string, rules: ClassRules): Compiled {
     const host = joined(
       field(virtualHost.name.number, name),
       field(virtualHost.domains.number, '*'),
-      field(virtualHost.matcher.number, routeTree(side, routed, passing)),
+      field(virtualHost.matcher.number, routeTree(side, routed, passing, memory)),
       ...(rules.kind === 'both'
-        ? [field(virtualHost.typedPerFilterConfig.number, verdictConfig(rules.ingress))]
+        ? [field(virtualHost.typedPerFilterConfig.number, verdictConfig(rules.ingress, memory))]
         : []),
     );
     const message = joined(
@@ -66,12 +67,12 @@ export function compileRoutes(name: string, rules: ClassRules): Compiled {
 }
 
 /** Unreadable and traversing paths, hosts that are none, rules that act on headers, rules that only allow, refusal. */
-function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]): Matcher {
+function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[], memory: Memory): Matcher {
   const allow = (matched: readonly Condition[], rule: string | null): OnMatch => {
     const end = (others: readonly Condition[]): OnMatch =>
       headerBranches(
         [...matched, ...others].flatMap((condition) => condition.actions),
-        (mismatched) => actionLeaf(allowRoute(side, rule, mismatched)),
+        (mismatched) => actionLeaf(allowRoute(side, rule, mismatched, memory)),
       );
     return actionStage(passing, end, end([])) ?? end([]);
   };

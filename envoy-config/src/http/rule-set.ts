@@ -1,6 +1,7 @@
-import type { L7Slot } from '@weir/l7-policy';
+import type { GrpcRule, HttpRule, L7Slot } from '@weir/l7-policy';
 import type { CompileProblem } from '../resource.ts';
-import { type Condition, condition, isProblem } from './condition.ts';
+import { type Condition, type ConditionProblem, condition, isProblem } from './condition.ts';
+import { type Memory, remembered, type TakenRule } from './memory.ts';
 
 /** The rules of one side of a class, each once, in an order that does not depend on where they came from. */
 export interface RuleSet {
@@ -15,26 +16,48 @@ const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const headerValue = /^[^\0\r\n]*$/;
 
 /** Takes the rules of all slots together; refuses what the proxy would not take. */
-export function ruleSet(slots: readonly L7Slot[]): RuleSet | CompileProblem {
+export function ruleSet(slots: readonly L7Slot[], memory: Memory): RuleSet | CompileProblem {
   const distinct = new Map<string, Condition>();
   for (const rule of slots.flatMap((slot) => slot.rules)) {
     if (rule.kind !== 'http' && rule.kind !== 'grpc') {
       return { message: `rules of kind ${rule.kind} cannot stand among HTTP rules`, rules: [rule.id] };
     }
-    const parsed = condition(rule);
-    if (parsed === null) continue;
-    if (isProblem(parsed)) return { message: parsed.message, rules: [parsed.rule] };
-    const problem = headerProblem(parsed);
-    if (problem !== null) return { message: problem, rules: [parsed.rule] };
-    const key = canonical(parsed);
-    const present = distinct.get(key);
-    if (present === undefined || parsed.rule < present.rule) distinct.set(key, parsed);
+    const taken = takeRemembered(rule, memory);
+    if (taken === null) continue;
+    if ('message' in taken) return { message: taken.message, rules: [taken.rule] };
+    const present = distinct.get(taken.key);
+    if (present === undefined || taken.condition.rule < present.rule)
+      distinct.set(taken.key, taken.condition);
   }
   const sorted = [...distinct].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, one]) => one);
   return {
     plain: sorted.filter((one) => one.actions.length === 0),
     acting: sorted.filter((one) => one.actions.length > 0),
   };
+}
+
+/** The content is part of the key: a wrong permission must not hang on the id being a good digest. */
+function takeRemembered(rule: HttpRule | GrpcRule, memory: Memory): TakenRule | ConditionProblem | null {
+  return remembered(memory.rules, content(rule), () => take(rule));
+}
+
+/** Stands for no condition; no pattern holds it. */
+const none = '\0';
+
+function content(rule: HttpRule | GrpcRule): string {
+  if (rule.kind === 'grpc') return `grpc\0${rule.id}\0${rule.service ?? none}\0${rule.method ?? none}`;
+  const { id, path, method, host, headers, headerMatches } = rule;
+  const patterns = `${id}\0${path ?? none}\0${method ?? none}\0${host ?? none}`;
+  return headers.length === 0 && headerMatches.length === 0
+    ? patterns
+    : `${patterns}\0${JSON.stringify([headers, headerMatches])}`;
+}
+
+function take(rule: HttpRule | GrpcRule): TakenRule | ConditionProblem | null {
+  const taken = condition(rule);
+  if (taken === null || isProblem(taken)) return taken;
+  const problem = headerProblem(taken);
+  return problem === null ? { condition: taken, key: canonical(taken) } : { rule: rule.id, message: problem };
 }
 
 /** Two conditions with the same text test and do the same. */

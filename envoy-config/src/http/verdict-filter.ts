@@ -5,6 +5,7 @@ import { RBACPerRouteSchema, RBACSchema } from '@weir/xds-ts/envoy/extensions/fi
 import { type Extension, extension, typedConfig } from '../typed-config.ts';
 import { type Encoded, field, joined } from '../wire.ts';
 import { actionLeaf, alwaysMatcher } from './matcher.ts';
+import type { Memory } from './memory.ts';
 import { allowVerdict } from './route-action.ts';
 import type { RuleSet } from './rule-set.ts';
 import { verdictFilter } from './verdict-filter-name.ts';
@@ -22,8 +23,12 @@ export function verdictFilterOf(): Extension {
  * What the filter allows, as an entry of `typed_per_filter_config`: what one of the rules matches. The rest it
  * refuses.
  */
-export function verdictConfig(rules: RuleSet): Encoded {
-  const tree = verdictTree([...rules.plain, ...rules.acting], (rule) => actionLeaf(allowVerdict(rule)), null);
+export function verdictConfig(rules: RuleSet, memory: Memory): Encoded {
+  const tree = verdictTree(
+    [...rules.plain, ...rules.acting],
+    (rule) => actionLeaf(allowVerdict(rule, memory)),
+    null,
+  );
   const rbac =
     tree === null
       ? joined(toBinary(RBACSchema, create(RBACSchema, refuseAll)))

@@ -33,9 +33,7 @@ export function verdictTree(
   const others: Condition[] = [];
   for (const condition of conditions) {
     if (condition.method?.shape.kind !== 'literals') others.push(condition);
-    else
-      for (const method of condition.method.shape.texts)
-        add(byMethod, method, { ...condition, method: null });
+    else for (const method of condition.method.shape.texts) add(byMethod, method, condition);
   }
   const rest = pathTree(others, allow, otherwise);
   const methods = new Map<string, OnMatch>();
@@ -58,10 +56,10 @@ function pathTree(
   const floating: Condition[] = [];
   for (const condition of conditions) place(condition, exact, prefixes, floating);
 
-  const last = leaf(floating, allow, otherwise) ?? otherwise;
-  const byPrefix = lookup('prefix', ':path', leaves(prefixes, allow), last);
+  const last = leaf(floating, 'open', allow, otherwise) ?? otherwise;
+  const byPrefix = lookup('prefix', ':path', leaves(prefixes, 'open', allow), last);
   const afterExact = byPrefix === null ? last : matcherNode(byPrefix);
-  const byPath = lookup('exact', ':path', leaves(exact, allow), afterExact);
+  const byPath = lookup('exact', ':path', leaves(exact, 'settled', allow), afterExact);
   return byPath === null ? afterExact : matcherNode(byPath);
 }
 
@@ -71,18 +69,16 @@ function place(
   prefixes: Map<string, Condition[]>,
   floating: Condition[],
 ): void {
-  const { path } = condition;
-  const settled: Condition = { ...condition, path: null };
-  const shape = path?.shape ?? { kind: 'anything' };
+  const shape = condition.path?.shape ?? { kind: 'anything' };
   switch (shape.kind) {
     case 'anything':
-      floating.push(settled);
+      floating.push(condition);
       break;
     case 'literals':
-      for (const text of shape.texts) add(exact, text, settled);
+      for (const text of shape.texts) add(exact, text, condition);
       break;
     case 'prefix':
-      add(prefixes, shape.prefix, settled);
+      add(prefixes, shape.prefix, condition);
       break;
     case 'regex':
       if (shape.prefix === '') floating.push(condition);
@@ -91,46 +87,71 @@ function place(
   }
 }
 
+/** Whether the place in the tree has settled the path, or a condition's own regex is still to be tested. */
+type PathState = 'settled' | 'open';
+
+function pathLeft({ path }: Condition, state: PathState): Pattern | null {
+  return state === 'open' && path?.shape.kind === 'regex' ? path : null;
+}
+
+/** The lookup by method has settled methods that are literals. */
+function methodLeft({ method }: Condition): Pattern | null {
+  return method?.shape.kind === 'literals' ? null : method;
+}
+
 function leaves(
   places: ReadonlyMap<string, readonly Condition[]>,
+  state: PathState,
   allow: AllowLeaf,
 ): ReadonlyMap<string, OnMatch> {
   const entries = new Map<string, OnMatch>();
-  for (const [text, residuals] of places) {
-    const found = leaf(residuals, allow, null);
+  for (const [text, conditions] of places) {
+    const found = leaf(conditions, state, allow, null);
     if (found !== null) entries.set(text, found);
   }
   return entries;
 }
 
 /** Tests what is left at one place. */
-function leaf(residuals: readonly Condition[], allow: AllowLeaf, otherwise: OnMatch | null): OnMatch | null {
-  const free = residuals.find(isFree);
-  return free === undefined ? list(residuals, allow, otherwise) : allow(free.rule);
-}
-
-function list(residuals: readonly Condition[], allow: AllowLeaf, otherwise: OnMatch | null): OnMatch | null {
+function leaf(
+  conditions: readonly Condition[],
+  state: PathState,
+  allow: AllowLeaf,
+  otherwise: OnMatch | null,
+): OnMatch | null {
+  const free = conditions.find(
+    (condition) =>
+      pathLeft(condition, state) === null &&
+      methodLeft(condition) === null &&
+      condition.host === null &&
+      condition.headers.length === 0,
+  );
+  if (free !== undefined) return allow(free.rule);
   const alike = new Map<string, Condition[]>();
-  for (const residual of residuals) {
-    add(alike, JSON.stringify([residual.method?.regex, residual.host?.regex, residual.headers]), residual);
+  for (const condition of conditions) {
+    const { host, headers } = condition;
+    add(alike, JSON.stringify([methodLeft(condition)?.regex, host?.regex, headers]), condition);
   }
   const branches = [...alike]
     .sort(([left], [right]) => (left < right ? -1 : 1))
-    .flatMap(([, group]) => branchesOf(group, allow));
+    .flatMap(([, group]) => branchesOf(group, state, allow));
   const matcher = firstOf(branches, otherwise);
   return matcher === null ? null : matcherNode(matcher);
 }
 
-/** Branches for residuals that differ in nothing but the path's regex. */
-function branchesOf(group: readonly Condition[], allow: AllowLeaf): readonly Branch[] {
-  const pathless = group.find((residual) => residual.path === null);
-  if (pathless !== undefined) return [branch(pathless, null, pathless.rule, allow)];
-  const paths = group.flatMap(({ path, rule }) => (path === null ? [] : [{ path, rule }]));
+/** Branches for conditions that differ in nothing but the path's regex. */
+function branchesOf(group: readonly Condition[], state: PathState, allow: AllowLeaf): readonly Branch[] {
+  const paths: { readonly condition: Condition; readonly path: Pattern }[] = [];
+  for (const condition of group) {
+    const path = pathLeft(condition, state);
+    if (path === null) return [branch(condition, null, condition.rule, allow)];
+    paths.push({ condition, path });
+  }
+  if (paths.length <= maxSingleRegexes) {
+    return paths.map(({ condition, path }) => branch(condition, path.regex, condition.rule, allow));
+  }
   const [first] = group;
   if (first === undefined) return [];
-  if (paths.length <= maxSingleRegexes) {
-    return paths.map(({ path, rule }) => branch(first, path.regex, rule, allow));
-  }
   return combined(paths.map(({ path }) => path)).map((regex) => branch(first, regex, null, allow));
 }
 
@@ -152,23 +173,15 @@ function combined(patterns: readonly Pattern[]): readonly string[] {
   return regexes;
 }
 
-function branch(residual: Condition, path: string | null, rule: string | null, allow: AllowLeaf): Branch {
+function branch(condition: Condition, path: string | null, rule: string | null, allow: AllowLeaf): Branch {
+  const method = methodLeft(condition);
   const predicates = [
-    ...(residual.method === null ? [] : [headerMatchesRegex(':method', residual.method.regex)]),
-    ...residual.headers.map(headerPasses),
-    ...(residual.host === null ? [] : [headerMatchesRegex(':authority', residual.host.regex)]),
+    ...(method === null ? [] : [headerMatchesRegex(':method', method.regex)]),
+    ...condition.headers.map(headerPasses),
+    ...(condition.host === null ? [] : [headerMatchesRegex(':authority', condition.host.regex)]),
     ...(path === null ? [] : [headerMatchesRegex(':path', path)]),
   ];
   return { predicate: allOf(predicates), onMatch: allow(rule) };
-}
-
-function isFree(residual: Condition): boolean {
-  return (
-    residual.path === null &&
-    residual.method === null &&
-    residual.host === null &&
-    residual.headers.length === 0
-  );
 }
 
 function add(places: Map<string, Condition[]>, key: string, residual: Condition): void {

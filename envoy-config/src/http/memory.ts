@@ -1,0 +1,37 @@
+import type { Condition, ConditionProblem } from './condition.ts';
+import type { Action } from './matcher.ts';
+
+/** A rule as it was taken in: what it tests, and a text that is equal for rules that test and do the same. */
+export interface TakenRule {
+  readonly condition: Condition;
+  readonly key: string;
+}
+
+/**
+ * What a compiler remembers from one edit to the next, so that it works on what is new. Everything follows from
+ * the keys, so forgetting costs time and nothing else.
+ */
+export interface Memory {
+  /** By id and content of the rule. */
+  readonly rules: Map<string, TakenRule | ConditionProblem | null>;
+  /** Encoded actions by route name. */
+  readonly actions: Map<string, Action>;
+}
+
+/** More than this is forgotten at once. */
+const mostRemembered = 200_000;
+
+/** An empty memory. */
+export function createMemory(): Memory {
+  return { rules: new Map(), actions: new Map() };
+}
+
+/** What is remembered under a key, made now if it is not. */
+export function remembered<Value>(memory: Map<string, Value>, key: string, make: () => Value): Value {
+  const known = memory.get(key);
+  if (known !== undefined) return known;
+  if (memory.size >= mostRemembered) memory.clear();
+  const made = make();
+  memory.set(key, made);
+  return made;
+}
