@@ -138,6 +138,11 @@ int from_workload(struct __sk_buff *skb)
 	case PARSED_ARP:
 		return PASS;
 	case PARSED_OTHER_FAMILY:
+		/* Neighbour discovery and the like never end: they are counted, not told. */
+		if (skb->pkt_type == 2 /* PACKET_MULTICAST */) {
+			count(WEIR_FAMILY_UNSUPPORTED);
+			return DROP;
+		}
 		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FAMILY_UNSUPPORTED);
 	case PARSED_BAD:
 		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_MALFORMED);

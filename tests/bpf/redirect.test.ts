@@ -99,6 +99,17 @@ describe('redirected connections', () => {
     });
   });
 
+  test('L7 of the peer and of anybody: the set of the peer counts', async () => {
+    pair(noSet, narrow);
+    apply(datapath, 'beta', [
+      rule('ingress', 1001, { kind: 'l7', set: narrow }),
+      rule('ingress', 0, { kind: 'l7', set: wide }),
+    ]);
+    await grew('redirected', 1n, async () => {
+      await establish('alpha', workloads.beta.address, workloads.alpha.address);
+    });
+  });
+
   test('egress to outside: the answer finds the proxy', async () => {
     pair(sending, noSet);
     apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })], ['egress', 'ingress']);

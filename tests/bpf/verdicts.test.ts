@@ -297,6 +297,19 @@ describe('verdicts on real packets', () => {
     assert.equal(datapath.counters()['source-not-owned'], earlier['source-not-owned'] + 1n);
   });
 
+  test("a workload's address on a packet from outside", async () => {
+    const earlier = datapath.counters();
+    assert.match(await peer('outside').connect(fresh(), workloads.beta.address, 80), /^\d+$/);
+    const gateway = (await peer('outside').ask({ op: 'mac', host: '10.71.9.1' })).replaceAll(':', '');
+    const frame = `${gateway}02000000000108004500001c00004000401122b6${'0a470102'}${'0a470202'}${'03e80035'}${'00080000'}`;
+    const bytes = Buffer.from(frame, 'hex');
+    let sum = 0;
+    for (let at = 14; at < 34; at += 2) if (at !== 24) sum += bytes.readUInt16BE(at);
+    bytes.writeUInt16BE(~((sum & 0xffff) + (sum >>> 16)) & 0xffff, 24);
+    await peer('outside').ask({ op: 'frame', interface: 'eth0', hex: bytes.toString('hex') });
+    assert.equal(datapath.counters()['source-not-owned'], earlier['source-not-owned'] + 1n);
+  });
+
   for (const [what, hex, reason] of [
     ['IPv6', `86dd60000000${'00'.repeat(36)}`, 'family-unsupported'],
     ['a VLAN tag', `81000001${'0800'}${'45'}${'00'.repeat(40)}`, 'family-unsupported'],
