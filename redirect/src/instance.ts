@@ -7,6 +7,8 @@ export interface Instance {
   readonly marks: InstanceMarks;
   /** Routing table that delivers marked packets locally. */
   readonly routingTable: number;
+  /** Routing protocol number that tells the instance's rule from another one's with the same marks. */
+  readonly routingProtocol: number;
   /** Preference of the rule that looks into the table: after `local`, before `main`. */
   readonly rulePreference: number;
 }
@@ -26,6 +28,8 @@ export interface InstanceMarks {
 const NAME = /^[a-z0-9][-a-z0-9]{0,31}$/;
 /** Above the bits that kube-proxy (0xc000) and Cilium (0x0f00) use. */
 const MARK_MASK = 0x00ff0000;
+/** Numbers below have names in iproute2's rt_protos. */
+const FIRST_PROTOCOL = 200;
 const ROLE_SHIFT = 16;
 const NUMBER_SHIFT = 18;
 const LAST_NUMBER = 63;
@@ -40,13 +44,14 @@ export function instanceOf(name: string): Instance {
       `\`${name}\` is no instance name: lower-case letters, digits and -, at most 32 characters`,
     );
   }
-  const digest = createHash('sha256').update(name).digest().readUInt32BE(0);
-  const number = name === 'default' ? 1 : 2 + (digest % (LAST_NUMBER - 1));
+  const digest = createHash('sha256').update(name).digest();
+  const number = name === 'default' ? 1 : 2 + (digest.readUInt32BE(0) % (LAST_NUMBER - 1));
   const mark = (role: number): number => (number << NUMBER_SHIFT) | (role << ROLE_SHIFT);
   return Object.freeze({
     name,
     marks: Object.freeze({ mask: MARK_MASK, deliver: mark(1), proxy: mark(2), reinject: mark(3) }),
     routingTable: 2000 + number,
+    routingProtocol: FIRST_PROTOCOL + (digest.readUInt32BE(4) % (256 - FIRST_PROTOCOL)),
     rulePreference: 100,
   });
 }

@@ -9,6 +9,7 @@ interface Rule {
   readonly fwmark?: string;
   readonly fwmask?: string;
   readonly table: string;
+  readonly protocol?: string;
 }
 
 type Family = '-4' | '-6';
@@ -30,14 +31,14 @@ function families(): readonly Family[] {
  */
 export async function installRouting(instance: Instance, ip: RunIp): Promise<void> {
   for (const family of families()) {
-    const table = String(instance.routingTable);
-    await ip(family, 'route', 'replace', 'local', 'default', 'dev', 'lo', 'table', table);
     const { own, foreign } = await findRules(instance, family, ip);
     if (foreign !== undefined) {
       throw new Error(
-        `mark ${hex(instance.marks.deliver)} is already routed by table ${foreign.table}: choose another --instance, or remove that rule`,
+        `mark ${hex(instance.marks.deliver)} is already routed by somebody else's rule (table ${foreign.table}): choose another --instance, or remove that rule`,
       );
     }
+    const table = String(instance.routingTable);
+    await ip(family, 'route', 'replace', 'local', 'default', 'dev', 'lo', 'table', table);
     if (own === undefined) await ip(family, 'rule', 'add', ...ruleWords(instance));
   }
 }
@@ -45,14 +46,15 @@ export async function installRouting(instance: Instance, ip: RunIp): Promise<voi
 /** Takes back what `installRouting` made. Safe to repeat. */
 export async function removeRouting(instance: Instance, ip: RunIp): Promise<void> {
   for (const family of families()) {
-    const { own } = await findRules(instance, family, ip);
+    const { own, foreign } = await findRules(instance, family, ip);
     if (own !== undefined) await ip(family, 'rule', 'del', ...ruleWords(instance));
-    if (await hasTable(instance, family, ip)) {
+    if (foreign === undefined && (await hasTable(instance, family, ip))) {
       await ip(family, 'route', 'flush', 'table', String(instance.routingTable));
     }
   }
 }
 
+/** Rules for the instance's deliver mark: the instance's own, and anybody else's. */
 async function findRules(
   instance: Instance,
   family: Family,
@@ -65,7 +67,7 @@ async function findRules(
       Number(fwmark) === instance.marks.deliver &&
       Number(fwmask) === instance.marks.mask,
   );
-  const own = marked.find(({ table }) => table === String(instance.routingTable));
+  const own = marked.find(({ protocol }) => protocol === String(instance.routingProtocol));
   return { own, foreign: marked.find((rule) => rule !== own) };
 }
 
@@ -79,7 +81,8 @@ async function hasTable(instance: Instance, family: Family, ip: RunIp): Promise<
 
 function ruleWords(instance: Instance): string[] {
   const mark = `${hex(instance.marks.deliver)}/${hex(instance.marks.mask)}`;
-  return ['pref', String(instance.rulePreference), 'fwmark', mark, 'lookup', String(instance.routingTable)];
+  const where = ['lookup', String(instance.routingTable), 'protocol', String(instance.routingProtocol)];
+  return ['pref', String(instance.rulePreference), 'fwmark', mark, ...where];
 }
 
 function hex(value: number): string {

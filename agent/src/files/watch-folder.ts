@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,7 +29,7 @@ const GONE_MS = 100;
  * Watches the files that stand directly in `folder` and whose names `accepts`. Each directory event
  * causes one look at the whole folder, and looks never overlap, so that renames, editors that replace
  * files and events that the kernel merged all end in the same state. `report` is awaited; changes found
- * in one look come in one call, sorted by path.
+ * in one look come in one call, sorted by path. Throws when there is no such folder.
  */
 export function watchFolder(
   folder: string,
@@ -42,6 +42,7 @@ export function watchFolder(
   let running: Promise<void> | undefined;
   let again = false;
   let closed = false;
+  if (!existsSync(folder)) throw new Error(`there is no folder ${folder} to watch`);
   const watcher: FSWatcher = watch(folder, () => void scan().catch(onError));
   watcher.on('error', onError);
 
