@@ -119,16 +119,16 @@ static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *p
 
 	if (skb->vlan_present)
 		return PARSED_OTHER_FAMILY;
-	if ((void *)(eth + 1) + sizeof(*ip) + 8 > end) {
-		/* Headers may sit in fragments of the buffer; pulling them in makes one more try worth it. */
+	if ((void *)(eth + 1) + sizeof(*ip) + sizeof(struct tcphdr) > end && skb->len > end - data) {
+		/* Headers may sit in fragments of the buffer: they are pulled in. */
 		if (bpf_skb_pull_data(skb, skb->len < 114 ? skb->len : 114))
 			return PARSED_BAD;
 		data = (void *)(long)skb->data;
 		end = (void *)(long)skb->data_end;
 		eth = data;
-		if ((void *)(eth + 1) > end)
-			return PARSED_BAD;
 	}
+	if ((void *)(eth + 1) > end)
+		return PARSED_BAD;
 	if (eth->h_proto == bpf_htons(ETH_P_ARP))
 		return PARSED_ARP;
 	if (eth->h_proto != bpf_htons(ETH_P_IP))

@@ -39,7 +39,8 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	return flow ? forward(skb, flow, from_proxy) : PASS;
 }
 
-/* A workload's address on a packet that did not come in through its interface, nor from the proxy. */
+/* A workload's address on a packet that did not come in through its interface, nor from the proxy. Asked of what is
+ * new here and of what was judged here alone: from_workload has asked of the rest. */
 static __always_inline int is_borrowed(struct __sk_buff *skb, const struct weir_flow_end *sender)
 {
 	return sender->ifindex && sender->ifindex != skb->ingress_ifindex && !has_mark(skb, mark_proxy);
@@ -175,7 +176,7 @@ int to_workload(struct __sk_buff *skb)
 			if (reason)
 				return cut(skb, &packet, &standing, &decision, reason, from_proxy);
 		}
-		if (!from_proxy && is_borrowed(skb, standing.forward ? &flow->source : &flow->destination))
+		if ((flow->flags & WEIR_INGRESS_ONLY) && standing.forward && is_borrowed(skb, &flow->source))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		touch(&standing, &packet);
 		if (packet.first_fragment && is_proxied(flow))
@@ -205,7 +206,7 @@ int to_workload(struct __sk_buff *skb)
 		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
 	/* A SYN that from_workload let pass a moment ago. */
 	if (flow && standing.forward && !is_finished(flow) && is_current(flow) &&
-	    flow->destination.ifindex == skb->ifindex && !flow->proxy_port && !is_borrowed(skb, &flow->source))
+	    flow->destination.ifindex == skb->ifindex && !flow->proxy_port && !(flow->flags & WEIR_INGRESS_ONLY))
 		return PASS;
 	return open_flow(skb, &packet, &standing, &decision, WEIR_INGRESS_ONLY);
 }
