@@ -7,7 +7,7 @@ export { createLocalAllocator, type KnownIdentity } from './engine/local-allocat
 export { judgeRequest, type RequestVerdict } from './judge/judge-request.ts';
 export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdict.ts';
 export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';
-export { apiKeyByName } from './model/kafka-api.ts';
+export { apiKeyByName, carriesTopics } from './model/kafka-api.ts';
 export type { EndpointState, EngineDelta, EngineState, EngineUpdate, SubjectChange } from './types/delta.ts';
 export type { Engine, EngineOptions, IdentityAllocator } from './types/engine.ts';
 export type {

@@ -1,13 +1,15 @@
 import { Command } from 'commander';
+import { diffCommand } from './policy-diff.ts';
 import { explainCommand } from './policy-explain.ts';
 import { testCommand } from './policy-test.ts';
 import { validateCommand } from './policy-validate.ts';
 
-/** `weir policy validate | explain | test`. */
+/** `weir policy validate | explain | test | diff`. */
 export function policyCommands(): Command {
   return new Command('policy')
     .description('policy files')
     .addCommand(validateCommand())
     .addCommand(explainCommand())
-    .addCommand(testCommand());
+    .addCommand(testCommand())
+    .addCommand(diffCommand());
 }
