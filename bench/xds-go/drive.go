@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"sort"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
+)
+
+// The driver measures one server under test; what it finds goes to standard output as JSON.
+
+type arrival struct {
+	stream int
+	response
+}
+
+type fleet struct {
+	delta    bool
+	address  string
+	arrivals chan arrival
+	failures chan error
+	cancel   context.CancelFunc
+	context  context.Context
+}
+
+func newFleet(delta bool, address string) *fleet {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &fleet{delta: delta, address: address, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx}
+}
+
+func (f *fleet) method() string {
+	if f.delta {
+		return "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+	}
+	return "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+}
+
+func (f *fleet) first(number int, versions map[string]string) proto.Message {
+	node := &core.Node{Id: fmt.Sprintf("node-%d", number), Cluster: "bench"}
+	if f.delta {
+		return &discovery.DeltaDiscoveryRequest{Node: node, TypeUrl: resource.ClusterType, InitialResourceVersions: versions}
+	}
+	return &discovery.DiscoveryRequest{Node: node, TypeUrl: resource.ClusterType}
+}
+
+func (f *fleet) answer(to response) proto.Message {
+	if f.delta {
+		return &discovery.DeltaDiscoveryRequest{TypeUrl: resource.ClusterType, ResponseNonce: to.nonce}
+	}
+	return &discovery.DiscoveryRequest{TypeUrl: resource.ClusterType, ResponseNonce: to.nonce, VersionInfo: to.version}
+}
+
+// dial makes the connection of one stream; each client has its own.
+func (f *fleet) dial() (*grpc.ClientConn, error) {
+	return grpc.NewClient("unix:"+f.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// A thousand clients at once overrun a listener's backlog; they come back quickly, as proxies do.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}}),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(1<<30), grpc.WaitForReady(true)))
+}
+
+// open runs one stream until the fleet is cancelled, acknowledging what comes.
+func (f *fleet) open(number int, request []byte, withVersions bool) {
+	fail := func(err error) {
+		if f.context.Err() == nil {
+			f.failures <- fmt.Errorf("stream %d: %w", number, err)
+		}
+	}
+	connection, err := f.dial()
+	if err != nil {
+		fail(err)
+		return
+	}
+	defer connection.Close()
+	stream, err := connection.NewStream(f.context, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, f.method())
+	if err != nil {
+		fail(err)
+		return
+	}
+	if err := stream.SendMsg(request); err != nil {
+		fail(err)
+		return
+	}
+	for {
+		var message []byte
+		if err := stream.RecvMsg(&message); err != nil {
+			fail(err)
+			return
+		}
+		read, err := readResponse(message, withVersions)
+		if err != nil {
+			fail(err)
+			return
+		}
+		reply, err := proto.Marshal(f.answer(read))
+		if err == nil {
+			err = stream.SendMsg(reply)
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		f.arrivals <- arrival{number, read}
+	}
+}
+
+func (f *fleet) start(streams int, versions map[string]string) error {
+	for number := range streams {
+		request, err := proto.Marshal(f.first(number, versions))
+		if err != nil {
+			return err
+		}
+		go f.open(number, request, false)
+	}
+	return nil
+}
+
+// all waits until each stream has got this many resources, and returns the bytes that took.
+func (f *fleet) all(streams, resources int) (int, error) {
+	missing := map[int]int{}
+	for number := range streams {
+		missing[number] = resources
+	}
+	bytes := 0
+	deadline := time.After(2 * time.Minute)
+	for len(missing) > 0 {
+		select {
+		case got := <-f.arrivals:
+			bytes += got.bytes
+			missing[got.stream] -= got.resources
+			if missing[got.stream] <= 0 {
+				delete(missing, got.stream)
+			}
+		case err := <-f.failures:
+			return bytes, err
+		case <-deadline:
+			return bytes, fmt.Errorf("%d streams are still without", len(missing))
+		}
+	}
+	return bytes, nil
+}
+
+type order struct {
+	Scenario  string        `json:"scenario"`
+	Delta     bool          `json:"delta"`
+	Streams   int           `json:"streams"`
+	Resources int           `json:"resources"`
+	Bytes     int           `json:"bytes"`
+	Rounds    int           `json:"rounds"`
+	For       time.Duration `json:"forNanoseconds"`
+}
+
+// figures of one run; what a scenario does not measure is left out.
+type figures map[string]float64
+
+func drive(address, controlPath string, text string) error {
+	var run order
+	if err := json.Unmarshal([]byte(text), &run); err != nil {
+		return err
+	}
+	control, err := dialControl(controlPath)
+	if err != nil {
+		return err
+	}
+	if _, err := control.ask("load %d %d", run.Resources, run.Bytes); err != nil {
+		return err
+	}
+	found, err := scenarios[run.Scenario](run, address, control)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(found)
+}
+
+var scenarios = map[string]func(order, string, *control) (figures, error){
+	"push":      push,
+	"reconnect": reconnect,
+}
+
+// sampleEvery is how often memory is looked at; growth is what its last third has over its second.
+const sampleEvery = 2 * time.Second
+
+func median(values []int64) int64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// push opens the streams (first load), then changes one resource again and again, each time when
+// all have the last one.
+func push(run order, address string, control *control) (figures, error) {
+	idle, err := control.stats()
+	if err != nil {
+		return nil, err
+	}
+	fleet := newFleet(run.Delta, address)
+	defer fleet.cancel()
+	begin := time.Now()
+	if err := fleet.start(run.Streams, nil); err != nil {
+		return nil, err
+	}
+	if _, err := fleet.all(run.Streams, run.Resources); err != nil {
+		return nil, err
+	}
+	loaded := time.Since(begin)
+	before, err := control.stats()
+	if err != nil {
+		return nil, err
+	}
+	perAnswer := run.Resources
+	if run.Delta {
+		perAnswer = 1
+	}
+	var times []float64
+	var samples []int64
+	sampled := time.Now()
+	bytes := 0
+	begin = time.Now()
+	for revision := 1; time.Since(begin) < run.For || revision <= run.Rounds; revision++ {
+		start := time.Now()
+		if _, err := control.ask("change %d %d", revision%run.Resources, revision); err != nil {
+			return nil, err
+		}
+		size, err := fleet.all(run.Streams, perAnswer)
+		if err != nil {
+			return nil, err
+		}
+		bytes += size
+		times = append(times, float64(time.Since(start).Microseconds())/1e3)
+		if time.Since(sampled) > sampleEvery {
+			sampled = time.Now()
+			now, err := control.stats()
+			if err != nil {
+				return nil, err
+			}
+			samples = append(samples, now.RSSBytes)
+		}
+	}
+	took := time.Since(begin)
+	after, err := control.stats()
+	if err != nil {
+		return nil, err
+	}
+	if len(samples) == 0 {
+		samples = append(samples, before.RSSBytes)
+	}
+	pushes := float64(len(times) * run.Streams)
+	sort.Float64s(times)
+	return figures{
+		"firstLoadMs":        float64(loaded.Microseconds()) / 1e3,
+		"firstLoadCpuMs":     before.CPUMilliseconds - idle.CPUMilliseconds,
+		"pushesPerSecond":    pushes / took.Seconds(),
+		"cpuMicrosPerPush":   (after.CPUMilliseconds - before.CPUMilliseconds) * 1e3 / pushes,
+		"allHaveItMs":        times[len(times)/2],
+		"bytesPerPush":       float64(bytes) / pushes,
+		"soakGrowthKiB":      float64(median(samples[len(samples)*2/3:])-median(samples[len(samples)/3:len(samples)*2/3+1])) / 1024,
+		"kibibytesPerStream": float64(before.RSSBytes-idle.RSSBytes) / 1024 / float64(run.Streams),
+	}, nil
+}
+
+// reconnect lets one stream learn all versions; then many come at once and say that they know them.
+func reconnect(run order, address string, control *control) (figures, error) {
+	scout := newFleet(run.Delta, address)
+	request, err := proto.Marshal(scout.first(0, nil))
+	if err != nil {
+		return nil, err
+	}
+	go scout.open(0, request, true)
+	versions := map[string]string{}
+	for len(versions) < run.Resources {
+		select {
+		case got := <-scout.arrivals:
+			for name, version := range got.versions {
+				versions[name] = version
+			}
+		case err := <-scout.failures:
+			return nil, err
+		}
+	}
+	scout.cancel()
+	before, err := control.stats()
+	if err != nil {
+		return nil, err
+	}
+	fleet := newFleet(run.Delta, address)
+	defer fleet.cancel()
+	begin := time.Now()
+	if err := fleet.start(run.Streams, versions); err != nil {
+		return nil, err
+	}
+	// One has changed meanwhile, so that every stream has one answer to wait for.
+	if _, err := control.ask("change 0 1"); err != nil {
+		return nil, err
+	}
+	bytes, err := fleet.all(run.Streams, 1)
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(begin)
+	after, err := control.stats()
+	if err != nil {
+		return nil, err
+	}
+	return figures{
+		"stormMs":      float64(took.Microseconds()) / 1e3,
+		"stormCpuMs":   after.CPUMilliseconds - before.CPUMilliseconds,
+		"stormBytes":   float64(bytes),
+		"stormPeakMiB": float64(after.RSSBytes) / (1 << 20),
+	}, nil
+}

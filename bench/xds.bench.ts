@@ -1,0 +1,170 @@
+// xds-server beside go-control-plane: `make bench-xds`. Same resources, same driver (Go, bench/xds-go), one run,
+// the servers taking turns. `node bench/xds.bench.ts soak` runs ten minutes of churn at 200 streams instead.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Figure, writeResult } from './result.ts';
+import { table } from './table.ts';
+
+interface Order {
+  readonly scenario: 'push' | 'reconnect';
+  readonly delta: boolean;
+  readonly streams: number;
+  readonly resources: number;
+  readonly bytes: number;
+  readonly rounds: number;
+  readonly forNanoseconds: number;
+}
+
+type Figures = Readonly<Record<string, number>>;
+
+const root = resolve(import.meta.dirname, '..');
+const driver = join(root, 'build/xds-bench');
+const servers = {
+  weir: (socket: string, control: string) => [
+    process.execPath,
+    join(root, 'bench/xds/server-under-test.ts'),
+    socket,
+    control,
+  ],
+  linear: (socket: string, control: string) => [driver, 'serve', 'linear', socket, control],
+  snapshot: (socket: string, control: string) => [driver, 'serve', 'snapshot', socket, control],
+} as const;
+type ServerName = keyof typeof servers;
+const names: readonly ServerName[] = ['weir', 'linear', 'snapshot'];
+
+const {
+  XDS_BENCH_SECONDS: secondsWanted = '5',
+  XDS_BENCH_ROUNDS: roundsWanted = '3',
+  XDS_SOAK_SECONDS: soakSeconds = '600',
+} = process.env;
+const seconds = Number(secondsWanted);
+const repeats = Number(roundsWanted);
+
+const small = { resources: 1, bytes: 10_000, rounds: 10, forNanoseconds: seconds * 1e9 };
+const scenarios: readonly {
+  readonly title: string;
+  readonly order: Order;
+  readonly show: readonly string[];
+}[] = [
+  ...[true, false].flatMap((delta) => [
+    ...[1, 200, 1_000].map((streams) => ({
+      title: `${delta ? 'delta' : 'sotw'}, ${streams} streams, 10 kB`,
+      order: { scenario: 'push', delta, streams, ...small } as const,
+      show: ['firstLoadMs', 'pushesPerSecond', 'cpuMicrosPerPush', 'allHaveItMs', 'kibibytesPerStream'],
+    })),
+    {
+      title: `${delta ? 'delta' : 'sotw'}, one change among 10,000`,
+      order: { scenario: 'push', delta, streams: 1, ...small, resources: 10_000, bytes: 1_000 } as const,
+      show: ['firstLoadMs', 'allHaveItMs', 'bytesPerPush'],
+    },
+  ]),
+  {
+    title: 'delta, 200 streams come back with 10,000 versions',
+    order: { scenario: 'reconnect', delta: true, streams: 200, ...small, resources: 10_000, bytes: 1_000 },
+    show: ['stormMs', 'stormCpuMs', 'stormBytes', 'stormPeakMiB'],
+  },
+];
+const better = (figure: string): Figure['better'] => (figure === 'pushesPerSecond' ? 'higher' : 'lower');
+
+function build(): void {
+  const run = spawnSync('go', ['build', '-o', driver, '.'], {
+    cwd: join(root, 'bench/xds-go'),
+    stdio: 'inherit',
+  });
+  if (run.status !== 0) throw new Error('the driver does not build; it needs Go (bench/xds-go/go.mod)');
+}
+
+/** One server, one driver, from nothing. */
+async function measure(name: ServerName, order: Order): Promise<Figures> {
+  const directory = mkdtempSync(join(tmpdir(), 'weir-bench-xds-'));
+  const socket = join(directory, 'xds');
+  const control = join(directory, 'control');
+  const [command = '', ...args] = servers[name](socket, control);
+  const server = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await new Promise((ready, fail) => {
+      server.stdout.once('data', ready);
+      server.once('exit', () => fail(new Error(`${name} ended before it was ready`)));
+    });
+    const run = spawn(driver, ['drive', socket, control, JSON.stringify(order)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let text = '';
+    run.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const status = await new Promise<number | null>((done) => run.once('exit', done));
+    if (status !== 0) throw new Error(`the driver ended with ${status} at ${name}`);
+    const found: Figures = JSON.parse(text);
+    return found;
+  } finally {
+    const gone = new Promise((done) => server.once('exit', done));
+    server.kill('SIGKILL');
+    await gone;
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+async function compare(): Promise<void> {
+  const rows: string[][] = [['what', 'figure', ...names]];
+  const figures: Record<string, Figure> = {};
+  for (const { title, order, show } of scenarios) {
+    const found: Record<ServerName, Figures[]> = { weir: [], linear: [], snapshot: [] };
+    for (let round = 0; round < repeats; round += 1) {
+      for (const name of names) found[name].push(await measure(name, order));
+    }
+    for (const figure of show) {
+      const values = names.map((name) => median(found[name].map((run) => run[figure] ?? Number.NaN)));
+      rows.push([title, figure, ...values.map((value) => value.toPrecision(4))]);
+      names.forEach((name, index) => {
+        const value = values[index] ?? Number.NaN;
+        figures[`${title}: ${figure}, ${name}`] = { value, unit: unitOf(figure), better: better(figure) };
+      });
+    }
+    console.log(table([rows[0] ?? [], ...rows.slice(-show.length)]), '\n');
+  }
+  console.log(table(rows));
+  writeResult('xds', figures);
+}
+
+function unitOf(figure: string): string {
+  if (figure === 'pushesPerSecond') return '1/s';
+  if (figure === 'cpuMicrosPerPush') return 'us';
+  if (/bytes$/i.test(figure) || figure === 'bytesPerPush') return 'B';
+  if (figure === 'kibibytesPerStream') return 'KiB';
+  return figure === 'stormPeakMiB' ? 'MiB' : 'ms';
+}
+
+/** Ten minutes of churn; memory at the end stands beside what the streams took at first. */
+async function soak(): Promise<void> {
+  const order: Order = {
+    scenario: 'push',
+    delta: true,
+    streams: 200,
+    resources: 100,
+    bytes: 10_000,
+    rounds: 10,
+    forNanoseconds: Number(soakSeconds) * 1e9,
+  };
+  const found = await measure('weir', order);
+  console.log(
+    table([
+      ['figure', 'weir'],
+      ...Object.entries(found).map(([name, value]) => [name, value.toPrecision(4)]),
+    ]),
+  );
+  writeResult('xds-soak', {
+    growthKiB: { value: found['soakGrowthKiB'] ?? Number.NaN, unit: 'KiB', better: 'lower' },
+  });
+}
+
+build();
+if (process.argv[2] === 'soak') await soak();
+else await compare();
