@@ -55,10 +55,11 @@ static __always_inline void find_flow(const struct packet *packet, struct standi
 	if (!flow)
 		return;
 	standing->forward = standing->sender_is_low == !!(flow->flags & WEIR_SOURCE_IS_LOW);
+	if (packet->protocol == IPPROTO_TCP)
+		return;
 	now = bpf_ktime_get_coarse_ns();
 	idle = now - flow->last_seen_ns;
-	if (packet->protocol != IPPROTO_TCP && now > flow->last_seen_ns &&
-	    idle > (flow->flags & WEIR_REPLIED ? IDLE_REPLIED_NS : IDLE_UNREPLIED_NS))
+	if (now > flow->last_seen_ns && idle > (flow->flags & WEIR_REPLIED ? IDLE_REPLIED_NS : IDLE_UNREPLIED_NS))
 		standing->flow = 0;
 }
 
