@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { openDatapath } from '@weir/bpf';
 import {
-  compileClass,
   compileShared,
   createAccessLogReceiver,
+  createClassCompiler,
   defaultLimits,
   listenersReady,
   type ProxySettings,
@@ -107,9 +107,10 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     options.envoyBinary === null
       ? null
       : envoyOf(options, options.envoyBinary, store, (event) => log.info(event, 'envoy'));
+  const compiler = createClassCompiler();
   const proxy = createProxyClasses({
     publisher: createXdsPublisher(xds),
-    compile: (wanted) => compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),
+    compile: (wanted) => compiler.compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),
     listening: (ports) =>
       listenersReady({ ports: ports.map(proxyPort), pid: envoyPid(), deadlineMs: ENVOY_START_MS }),
     onProgress: () => void controller.turn(),
