@@ -26,17 +26,38 @@ type arrival struct {
 }
 
 type fleet struct {
-	delta    bool
-	address  string
-	arrivals chan arrival
-	failures chan error
-	cancel   context.CancelFunc
-	context  context.Context
+	delta       bool
+	address     string
+	arrivals    chan arrival
+	failures    chan error
+	cancel      context.CancelFunc
+	context     context.Context
+	connections []*grpc.ClientConn
 }
 
-func newFleet(delta bool, address string) *fleet {
+// newFleet makes the connections that streams share evenly; 0 gives each stream its own.
+func newFleet(run order, streams int, address string) (*fleet, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &fleet{delta: delta, address: address, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx}
+	f := &fleet{delta: run.Delta, address: address, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx}
+	count := run.Connections
+	if count == 0 {
+		count = streams
+	}
+	for range count {
+		connection, err := f.dial()
+		if err != nil {
+			return nil, err
+		}
+		f.connections = append(f.connections, connection)
+	}
+	return f, nil
+}
+
+func (f *fleet) close() {
+	f.cancel()
+	for _, connection := range f.connections {
+		connection.Close()
+	}
 }
 
 func (f *fleet) method() string {
@@ -61,7 +82,7 @@ func (f *fleet) answer(to response) proto.Message {
 	return &discovery.DiscoveryRequest{TypeUrl: resource.ClusterType, ResponseNonce: to.nonce, VersionInfo: to.version}
 }
 
-// dial makes the connection of one stream; each client has its own.
+// dial makes one connection.
 func (f *fleet) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient("unix:"+f.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// A thousand clients at once overrun a listener's backlog; they come back quickly, as proxies do.
@@ -76,12 +97,7 @@ func (f *fleet) open(number int, request []byte, withVersions bool) {
 			f.failures <- fmt.Errorf("stream %d: %w", number, err)
 		}
 	}
-	connection, err := f.dial()
-	if err != nil {
-		fail(err)
-		return
-	}
-	defer connection.Close()
+	connection := f.connections[number%len(f.connections)]
 	stream, err := connection.NewStream(f.context, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, f.method())
 	if err != nil {
 		fail(err)
@@ -151,13 +167,15 @@ func (f *fleet) all(streams, resources int) (int, error) {
 }
 
 type order struct {
-	Scenario  string        `json:"scenario"`
-	Delta     bool          `json:"delta"`
-	Streams   int           `json:"streams"`
-	Resources int           `json:"resources"`
-	Bytes     int           `json:"bytes"`
-	Rounds    int           `json:"rounds"`
-	For       time.Duration `json:"forNanoseconds"`
+	Scenario string `json:"scenario"`
+	Delta    bool   `json:"delta"`
+	Streams  int    `json:"streams"`
+	// 0: each stream has its own, as proxies do.
+	Connections int           `json:"connections"`
+	Resources   int           `json:"resources"`
+	Bytes       int           `json:"bytes"`
+	Rounds      int           `json:"rounds"`
+	For         time.Duration `json:"forNanoseconds"`
 }
 
 // figures of one run; what a scenario does not measure is left out.
@@ -202,8 +220,11 @@ func push(run order, address string, control *control) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	fleet := newFleet(run.Delta, address)
-	defer fleet.cancel()
+	fleet, err := newFleet(run, run.Streams, address)
+	if err != nil {
+		return nil, err
+	}
+	defer fleet.close()
 	begin := time.Now()
 	if err := fleet.start(run.Streams, nil); err != nil {
 		return nil, err
@@ -269,7 +290,10 @@ func push(run order, address string, control *control) (figures, error) {
 
 // reconnect lets one stream learn all versions; then many come at once and say that they know them.
 func reconnect(run order, address string, control *control) (figures, error) {
-	scout := newFleet(run.Delta, address)
+	scout, err := newFleet(run, 1, address)
+	if err != nil {
+		return nil, err
+	}
 	request, err := proto.Marshal(scout.first(0, nil))
 	if err != nil {
 		return nil, err
@@ -286,13 +310,16 @@ func reconnect(run order, address string, control *control) (figures, error) {
 			return nil, err
 		}
 	}
-	scout.cancel()
+	scout.close()
 	before, err := control.stats()
 	if err != nil {
 		return nil, err
 	}
-	fleet := newFleet(run.Delta, address)
-	defer fleet.cancel()
+	fleet, err := newFleet(run, run.Streams, address)
+	if err != nil {
+		return nil, err
+	}
+	defer fleet.close()
 	begin := time.Now()
 	if err := fleet.start(run.Streams, versions); err != nil {
 		return nil, err

@@ -1,8 +1,10 @@
+import type { Claims } from './claims.ts';
 import { asked, type Held, holds, nothing, unknown } from './held.ts';
 import type { RefusalReason } from './in-force.ts';
 import type { Stored } from './stored.ts';
 import { includes, noSubscription, type Subscription, type SubscriptionChange } from './subscription.ts';
 import { partition } from './suspects.ts';
+import type { Listing } from './view.ts';
 import type { Chunk } from './view-chunks.ts';
 
 /**
@@ -39,8 +41,8 @@ export interface Ledger {
 
 /** What a client says it has from an earlier stream. */
 export interface Claim {
-  /** Delta: version by name. */
-  readonly versions: ReadonlyMap<string, string>;
+  /** Delta: by name. */
+  readonly versions: Claims;
   /** State-of-the-world: the version of everything, or an empty string. */
   readonly everything: string;
 }
@@ -88,7 +90,7 @@ export type NameState =
 /** What the ledger reads of the world around it. */
 export interface LedgerView {
   readonly lookup: (name: string) => Stored | undefined;
-  readonly names: () => readonly Stored[];
+  readonly listing: () => Listing;
   readonly chunks: () => readonly Chunk[];
   /** The version that `Claim.everything` would have, were the client up to date. */
   readonly version: () => string;
@@ -178,15 +180,20 @@ export function createLedger(view: LedgerView): Ledger {
   }
 
   function wildcardBegins({ versions, everything }: Claim): void {
-    if (versions.size === 0 && subscription.names.size === 0 && unanswered === null) {
+    if (!versions.some && subscription.names.size === 0 && unanswered === null) {
       fresh = { claim: everything, chunks: null, next: 0 };
       return;
     }
-    for (const { resource } of view.names()) {
-      const version = versions.get(resource.name);
-      if (version === resource.version) continue;
-      if (pendingHeld(resource.name) !== undefined || quarantine.has(resource.name)) continue;
+    const listing = view.listing();
+    const { current, others } = versions.against(listing);
+    listing.stored.forEach(({ resource }, index) => {
+      if (current[index] === 1 || pendingHeld(resource.name) !== undefined || quarantine.has(resource.name))
+        return;
+      const version = others.get(resource.name);
       place(resource.name, version === undefined ? nothing : { kind: 'version', version });
+    });
+    for (const [name, version] of others) {
+      if (view.lookup(name) === undefined) place(name, { kind: 'version', version });
     }
   }
 
@@ -195,11 +202,9 @@ export function createLedger(view: LedgerView): Ledger {
     for (const name of change.dropped) forget(name);
     if (change.wildcardEnded) endWildcard();
     if (change.wildcardBegan) wildcardBegins(claim);
-    for (const [name, version] of claim.versions) {
-      if (!includes(subscription, name) || view.lookup(name) !== undefined) continue;
-      place(name, { kind: 'version', version });
-    }
-    for (const name of change.asked) ask(name, claim.versions.get(name));
+    if (change.asked.length === 0) return;
+    const claimed = claim.versions.all();
+    for (const name of change.asked) ask(name, claimed.get(name));
   }
 
   function ask(name: string, knownVersion: string | undefined): void {

@@ -35,3 +35,6 @@ export const defaultLimits: Limits = Object.freeze({
   keepaliveMs: 30_000,
   orderingPatienceMs: 5_000,
 });
+
+/** The bounds that hold while a request is read. */
+export type RequestLimits = Pick<Limits, 'nameBytes'>;

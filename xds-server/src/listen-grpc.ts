@@ -34,6 +34,7 @@ export async function listenGrpc(
   const server = new Server({
     'grpc.max_receive_message_length': limits.requestBytes,
     'grpc.max_send_message_length': -1,
+    'grpc.enable_channelz': 0,
     'grpc.max_concurrent_streams': limits.streams,
     'grpc.keepalive_time_ms': limits.keepaliveMs,
     'grpc.keepalive_timeout_ms': limits.keepaliveMs,

@@ -1,9 +1,11 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { NodeSchema } from '@weir/xds-ts/envoy/config/core/v3/base';
 import { StatusSchema } from '@weir/xds-ts/google/rpc/status';
+import { type Claims, claimsOf } from './claims.ts';
 import { type ClientNode, clientNode } from './client.ts';
 import type { Variant } from './events.ts';
+import type { RequestLimits } from './limits.ts';
 
 /** What both variants say in each request. */
 interface Common {
@@ -19,7 +21,7 @@ export interface DeltaRequest extends Common {
   readonly variant: 'delta';
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];
-  readonly initialVersions: ReadonlyMap<string, string>;
+  readonly claims: Claims;
 }
 
 export interface SotwRequest extends Common {
@@ -48,7 +50,7 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
   const nodes: Uint8Array[] = [];
   const subscribe: string[] = [];
   const unsubscribe: string[] = [];
-  const initialVersions = new Map<string, string>();
+  const claims: { readonly from: number; to: number }[] = [];
   let [typeUrl, nonce, version] = ['', '', ''];
   let refusal: string | null = null;
   let [from, to] = [0, 0];
@@ -78,8 +80,11 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
         unsubscribe.push(checked(reader.string(true), limits));
         break;
       case field.versions: {
-        const [name, known] = mapEntry(reader.bytes());
-        initialVersions.set(checked(name, limits), known);
+        if (wireType !== WireType.LengthDelimited) throw new Error('initial_resource_versions is no map');
+        reader.skip(wireType, number);
+        const run = claims.at(-1);
+        if (run?.to === start) run.to = reader.pos;
+        else claims.push({ from: start, to: reader.pos });
         break;
       }
       case field.nonce:
@@ -98,15 +103,13 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
   const node = (): ClientNode =>
     clientNode(nodes.length === 0 ? undefined : fromBinary(NodeSchema, Buffer.concat(nodes)));
   const common = { typeUrl, nonce, refusal, node };
-  if (variant === 'delta') return { ...common, variant, subscribe, unsubscribe, initialVersions };
+  if (variant === 'delta') {
+    const runs = claims.map((run) => bytes.subarray(run.from, run.to));
+    return { ...common, variant, subscribe, unsubscribe, claims: claimsOf(runs, limits) };
+  }
   const run = bytes.subarray(from, to);
   const names = (): readonly string[] => [...subscribe, ...namesIn(run, limits)];
   return { ...common, variant, version, namesKey: subscribe.length === 0 ? run : bytes, names };
-}
-
-/** Bounds that hold while a request is read. */
-export interface RequestLimits {
-  readonly nameBytes: number;
 }
 
 function namesIn(bytes: Uint8Array, limits: RequestLimits): readonly string[] {
@@ -117,18 +120,6 @@ function namesIn(bytes: Uint8Array, limits: RequestLimits): readonly string[] {
     names.push(checked(reader.string(true), limits));
   }
   return names;
-}
-
-function mapEntry(bytes: Uint8Array): readonly [key: string, value: string] {
-  const reader = new BinaryReader(bytes);
-  let [key, value]: [string, string] = ['', ''];
-  while (reader.pos < reader.len) {
-    const [number, wireType] = reader.tag();
-    if (number === 1) key = reader.string(true);
-    else if (number === 2) value = reader.string(true);
-    else reader.skip(wireType, number);
-  }
-  return [key, value];
 }
 
 function checked(name: string, limits: RequestLimits): string {

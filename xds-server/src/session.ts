@@ -1,6 +1,8 @@
 import { answerOf } from './answers.ts';
+import { noClaims } from './claims.ts';
 import { type ClientNode, clientIdOf } from './client.ts';
 import type { ClientStream, ConnectedClient, Core } from './core.ts';
+import type { Claim } from './ledger.ts';
 import { createPusher } from './pusher.ts';
 import { type DeltaRequest, decodeRequest, type Request, type SotwRequest } from './request.ts';
 import { type Authorization, sharedLayer } from './server.ts';
@@ -18,7 +20,6 @@ type State =
 
 /** How many requests may wait for the authorization hook. */
 const queuedRequests = 64;
-const noVersions: ReadonlyMap<string, string> = new Map();
 
 /** The protocol on one stream: requests in, responses out, nothing of gRPC. */
 export function createSession(core: Core, transport: Transport): Session {
@@ -169,10 +170,10 @@ export function createSession(core: Core, transport: Transport): Session {
     first: boolean,
   ): void {
     if (request.nonce !== '') answerOf(core, { type, number, client, request });
-    const { subscribe, unsubscribe, initialVersions } = request;
+    const { subscribe, unsubscribe, claims } = request;
     if (!first && subscribe.length === 0 && unsubscribe.length === 0) return;
     const change = deltaChange(type.ledger.subscription(), subscribe, unsubscribe);
-    resubscribe(type, change, { versions: first ? initialVersions : noVersions, everything: '' });
+    resubscribe(type, change, { versions: first ? claims : noClaims, everything: '' });
   }
 
   function handleSotw(type: TypeStream, request: SotwRequest, client: ConnectedClient, first: boolean): void {
@@ -190,14 +191,10 @@ export function createSession(core: Core, transport: Transport): Session {
     }
     type.namesKey = request.namesKey.slice();
     const change = sotwChange(type.ledger.subscription(), request.names());
-    resubscribe(type, change, { versions: noVersions, everything: first ? request.version : '' });
+    resubscribe(type, change, { versions: noClaims, everything: first ? request.version : '' });
   }
 
-  function resubscribe(
-    type: TypeStream,
-    change: SubscriptionChange,
-    claim: { readonly versions: ReadonlyMap<string, string>; readonly everything: string },
-  ): void {
+  function resubscribe(type: TypeStream, change: SubscriptionChange, claim: Claim): void {
     nameCount += change.next.names.size - type.ledger.subscription().names.size;
     if (nameCount > core.limits.namesPerStream) {
       exhausted(`more than ${core.limits.namesPerStream} names on one stream`);

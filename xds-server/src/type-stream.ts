@@ -48,7 +48,7 @@ export function createTypeStream(
   const chunks = fullState ? core.whole : core.chunks;
   const ledger = createLedger({
     lookup: (name) => view.lookup(typeUrl, name),
-    names: () => view.listing(typeUrl).stored,
+    listing: () => view.listing(typeUrl),
     chunks: () => chunks(view.listing(typeUrl)),
     version: () => view.listing(typeUrl).version,
     poisoned: (item) => core.poisoned.size > 0 && core.poisoned.get(poisonKey(item.resource)) === item,
