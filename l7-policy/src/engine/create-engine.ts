@@ -217,7 +217,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
   // ---- documents
 
   const applyFile = ({ changes, problems: found }: FileChange) => {
-    problems.push(...found);
+    problems = problems.concat(found);
     for (const { before, after } of changes) {
       if (after !== null) prefixes.addDocument(after);
       if (before !== null) prefixes.removeDocument(before);

@@ -32,6 +32,9 @@ export interface ParsedFile {
   readonly problems: readonly Problem[];
 }
 
+/** Documents, or rules of plain lists, in one file. */
+const maxDocuments = 10_000;
+
 const metadataFields = [
   'name',
   'namespace',
@@ -61,6 +64,12 @@ export function parseDocuments(text: string, options: ParseOptions): ParsedFile 
     return { documents: null, problems };
   }
   const fresh = () => createRefusals({ ...options, place });
+  if (yaml.documents.length > maxDocuments) return tooMany(options, 'documents');
+  const rules = yaml.documents.reduce(
+    (sum, value) => sum + (value.kind === 'list' ? value.items.length : 0),
+    0,
+  );
+  if (rules > maxDocuments) return tooMany(options, 'rules');
   const documents = yaml.documents.flatMap((value) => {
     if (value.kind === 'list') return readRuleList(value.items, options, fresh);
     if (
@@ -73,6 +82,14 @@ export function parseDocuments(text: string, options: ParseOptions): ParsedFile 
     return [readDocument(value, options, fresh())];
   });
   return { documents, problems: documents.flatMap((document) => document.problems) };
+}
+
+function tooMany({ file }: ParseOptions, what: string): ParsedFile {
+  const message = `the file holds more than ${maxDocuments} ${what}`;
+  return {
+    documents: null,
+    problems: [{ severity: 'error', file, line: 1, column: 1, message, hint: 'split it' }],
+  };
 }
 
 type Fresh = () => Refusals;

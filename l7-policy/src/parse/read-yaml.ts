@@ -2,7 +2,13 @@ import { type Document, isAlias, isMap, isScalar, isSeq, parseAllDocuments } fro
 import type { Value } from './value.ts';
 
 /** Bounds on what one file may hold; past them it is refused. */
-const limits = { textBytes: 8 << 20, depth: 64, aliasedValues: 10_000, values: 2_000_000 } as const;
+const limits = {
+  textBytes: 8 << 20,
+  depth: 64,
+  aliasedValues: 10_000,
+  values: 2_000_000,
+  problems: 20,
+} as const;
 
 export interface YamlFile {
   /** Documents that hold something. Empty when `problems` is not. */
@@ -19,13 +25,14 @@ export function readYaml(text: string): YamlFile {
   if (deep !== null) return refuse(deep, `values are nested more than ${limits.depth} deep`);
   let parsed: readonly Document.Parsed[];
   try {
-    const documents = parseAllDocuments(text, { logLevel: 'silent', prettyErrors: false, uniqueKeys: true });
+    // Keys that stand twice are found below: the library compares each with all others.
+    const documents = parseAllDocuments(text, { logLevel: 'silent', prettyErrors: false, uniqueKeys: false });
     parsed = 'empty' in documents ? [] : documents;
   } catch (error) {
     return refuse(0, `this is not YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const problems = parsed.flatMap((document) =>
-    document.errors.map((error) => ({
+  const problems = parsed.slice(0, limits.problems).flatMap((document) =>
+    document.errors.slice(0, limits.problems).map((error) => ({
       at: error.pos[0],
       message: `this is not YAML: ${firstLine(error.message)}`,
     })),

@@ -23,11 +23,16 @@ export interface RefusalOptions {
   readonly regexes: RegexCheck;
 }
 
+/** Problems reported of one document; nobody reads more. */
+const maxProblems = 20;
+
 /** A fresh collection for one document. */
 export function createRefusals({ file, place, nodeSelectorLabels, regexes }: RefusalOptions): Refusals {
   const problems: Problem[] = [];
-  const add = (severity: Problem['severity'], at: number, message: string, hint: string | undefined) =>
-    problems.push({ severity, file, ...place(at), message, hint: hint ?? null });
+  const add = (severity: Problem['severity'], at: number, message: string, hint: string | undefined) => {
+    if (problems.length < maxProblems)
+      problems.push({ severity, file, ...place(at), message, hint: hint ?? null });
+  };
   return {
     file,
     policy: '',
@@ -39,7 +44,7 @@ export function createRefusals({ file, place, nodeSelectorLabels, regexes }: Ref
       this.refused = true;
       add('error', at, message, hint);
     },
-    warn: (at, message, hint) => void add('warning', at, message, hint),
+    warn: (at, message, hint) => add('warning', at, message, hint),
     source(at) {
       return { file, ...place(at), policy: this.policy };
     },
