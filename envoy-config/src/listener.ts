@@ -1,8 +1,12 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { OriginalDstSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_dst/v3/original_dst';
 import { OriginalSrcSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_src/v3/original_src';
 import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { DestinationIPInputSchema } from '@weir/xds-ts/envoy/extensions/matching/common_inputs/network/v3/network_inputs';
+import { IpSchema } from '@weir/xds-ts/envoy/extensions/matching/input_matchers/ip/v3/ip';
+import type { MatcherSchema } from '@weir/xds-ts/xds/type/matcher/v3/matcher';
 import { connectionManager } from './http/connection-manager.ts';
 import type { ListenerInput } from './listener-input.ts';
 import { type EnvoyResource, typeUrls } from './resource.ts';
@@ -12,14 +16,44 @@ import { extension, typedConfig } from './typed-config.ts';
 
 /**
  * Destinations that a redirected connection never has. A connection to one of them was opened straight
- * to the proxy port, and Envoy would connect to itself; it is closed at once.
+ * to the proxy port, and Envoy would connect to itself; no filter chain takes it, and it is closed.
  */
 const refusedDestinations = [
   { addressPrefix: '127.0.0.0', prefixLen: 8 },
-  { addressPrefix: '0.0.0.0', prefixLen: 32 },
+  { addressPrefix: '0.0.0.0', prefixLen: 8 },
   { addressPrefix: '::1', prefixLen: 128 },
   { addressPrefix: '::', prefixLen: 128 },
 ];
+
+/** Leads to the filter chain unless the destination is refused. */
+function chainUnlessRefused(chain: string): MessageInitShape<typeof MatcherSchema> {
+  const refused = {
+    matchType: {
+      case: 'singlePredicate',
+      value: {
+        input: typedConfig('destination', DestinationIPInputSchema, {}),
+        matcher: {
+          case: 'customMatch',
+          value: typedConfig('envoy.matching.matchers.ip', IpSchema, {
+            cidrRanges: refusedDestinations,
+            statPrefix: 'weir',
+          }),
+        },
+      },
+    },
+  } as const;
+  const found = { case: 'action', value: typedConfig('chain', StringValueSchema, { value: chain }) } as const;
+  return {
+    matcherType: {
+      case: 'matcherList',
+      value: {
+        matchers: [
+          { predicate: { matchType: { case: 'notMatcher', value: refused } }, onMatch: { onMatch: found } },
+        ],
+      },
+    },
+  };
+}
 
 /** The listener of an HTTP class on 127.0.0.1, reached only by connections that the kernel assigns to it. */
 export function compileListener(input: ListenerInput, settings: ProxySettings): EnvoyResource {
@@ -42,19 +76,21 @@ export function compileListener(input: ListenerInput, settings: ProxySettings): 
         typedConfig('envoy.filters.listener.original_src', OriginalSrcSchema, { mark: settings.proxyMark }),
       ),
     ],
-    filterChains: [{ name: 'refused', filterChainMatch: { prefixRanges: refusedDestinations } }],
-    defaultFilterChain: {
-      name: classId,
-      filters: [
-        extension(
-          typedConfig(
-            'envoy.filters.network.http_connection_manager',
-            HttpConnectionManagerSchema,
-            connectionManager(input, settings),
+    filterChainMatcher: chainUnlessRefused(classId),
+    filterChains: [
+      {
+        name: classId,
+        filters: [
+          extension(
+            typedConfig(
+              'envoy.filters.network.http_connection_manager',
+              HttpConnectionManagerSchema,
+              connectionManager(input, settings),
+            ),
           ),
-        ),
-      ],
-    },
+        ],
+      },
+    ],
   });
   return { typeUrl: typeUrls.listener, name: classId, bytes: toBinary(ListenerSchema, message) };
 }

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { ComparisonFilter_Op as Comparison } from '@weir/xds-ts/envoy/config/accesslog/v3/accesslog';
 import { ApiVersion } from '@weir/xds-ts/envoy/config/core/v3/config_source';
-import { ExpressionFilterSchema } from '@weir/xds-ts/envoy/extensions/access_loggers/filters/cel/v3/cel';
 import { RouterSchema } from '@weir/xds-ts/envoy/extensions/filters/http/router/v3/router';
 import {
   HttpConnectionManager_ForwardClientCertDetails as ClientCert,
@@ -19,10 +19,12 @@ import { http1Options, http2Options } from './protocol-options.ts';
 import { refusalBody } from './route-action.ts';
 import { verdictFilterOf } from './verdict-filter.ts';
 
-/** Replies that Envoy makes where policy refuses; they get the words of every refusal. */
-const refusals =
-  'response.code_details in ["upgrade_failed", "route_not_found", "absolute_path_rejected"] || ' +
-  'response.code_details.startsWith("rbac_access_denied")';
+/**
+ * Statuses of the replies that Envoy makes by itself where policy refuses: 403 for what the verdict filter and
+ * the list of upgrades refuse, 404 where there is no route or path. A mapper sees no reply of a server.
+ * (CEL on the reply's details would say it more closely, for twice the memory of a listener.)
+ */
+const refusalStatuses = [403, 404];
 
 /**
  * The HTTP side of a class: changes as little as Envoy can of what passes, and leaves no room for a
@@ -75,22 +77,21 @@ export function connectionManager(
     preserveExternalRequestId: true,
     serverHeaderTransformation: ServerHeader.PASS_THROUGH,
     localReplyConfig: {
-      mappers: [
-        {
-          filter: {
-            filterSpecifier: {
-              case: 'extensionFilter',
-              value: extension(
-                typedConfig('envoy.access_loggers.extension_filters.cel', ExpressionFilterSchema, {
-                  expression: refusals,
-                }),
-              ),
+      mappers: refusalStatuses.map((status) => ({
+        filter: {
+          filterSpecifier: {
+            case: 'statusCodeFilter',
+            value: {
+              comparison: {
+                op: Comparison.EQ,
+                value: { defaultValue: status, runtimeKey: `weir.refusal.${status}` },
+              },
             },
           },
-          statusCode: 403,
-          body: { specifier: { case: 'inlineString', value: refusalBody } },
         },
-      ],
+        statusCode: 403,
+        body: { specifier: { case: 'inlineString', value: refusalBody } },
+      })),
     },
     accessLog: settings.accessLog ? [accessLog()] : [],
   };

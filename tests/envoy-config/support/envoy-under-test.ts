@@ -194,7 +194,7 @@ function place(test: TestClass, directory: string): { listener: unknown; routes:
   if (listenerResource === undefined || routesResource === undefined)
     throw new Error('two resources expected');
   const listener = fromBinary(ListenerSchema, listenerResource.bytes);
-  const filter = listener.defaultFilterChain?.filters[0];
+  const filter = listener.filterChains[0]?.filters[0];
   if (filter?.configType.case !== 'typedConfig') throw new Error('no connection manager');
   const manager = anyUnpack(filter.configType.value, HttpConnectionManagerSchema);
   if (manager?.routeSpecifier.case !== 'rds') throw new Error('no RDS');
