@@ -1,5 +1,4 @@
 import { rmSync } from 'node:fs';
-import { fromBinary } from '@bufbuild/protobuf';
 import {
   Server,
   ServerCredentials,
@@ -7,8 +6,8 @@ import {
   type ServiceDefinition,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { StreamAccessLogsMessageSchema } from '@weir/xds-ts/envoy/service/accesslog/v3/als';
-import { type RequestRecord, requestRecord } from './access-record.ts';
+import type { RequestRecord } from './access-record.ts';
+import { requestRecords } from './decode-records.ts';
 
 /** What the receiver needs from outside. */
 export interface AccessLogReceiverOptions {
@@ -46,9 +45,7 @@ export async function createAccessLogReceiver(options: AccessLogReceiverOptions)
 
   function take(message: Buffer): void {
     try {
-      const { logEntries } = fromBinary(StreamAccessLogsMessageSchema, message);
-      if (logEntries.case !== 'httpLogs') return;
-      const records = logEntries.value.logEntry.map(requestRecord);
+      const records = requestRecords(message);
       received += records.length;
       onRecords(records);
     } catch (error) {
