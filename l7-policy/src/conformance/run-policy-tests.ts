@@ -44,6 +44,8 @@ function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
   const engine = createEngine({
     enforcement: testCase.enforcement,
     nodeSelectorLabels: testCase.nodeSelectorLabels,
+    // The labels of a case are the complete set that matters.
+    identityLabels: [],
   });
   engine.apply(factsOf(testCase));
   engine.setFile(testCase.policies.file, testCase.policies.text);

@@ -1,6 +1,7 @@
 import { createPatternMatcher } from '../judge/match-patterns.ts';
 import type { Document, DocumentId, Rule } from '../model/policy.ts';
 import { type Prefix, type PrefixText, parseAddress, parsePrefix } from '../net/prefix.ts';
+import { normalizeName } from '../parse/name-pattern.ts';
 import { createRegexCheck } from '../parse/regex-check.ts';
 import type { EndpointState, EngineState, EngineUpdate } from '../types/delta.ts';
 import type { Engine, EngineOptions } from '../types/engine.ts';
@@ -299,12 +300,10 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
   };
 
   const setName = (name: string, texts: readonly string[]) => {
-    const addresses = texts.flatMap((text) => {
-      const prefix = parseAddress(text);
-      return prefix === null ? [] : [prefix.text];
-    });
+    const found = texts.map(parseAddress).filter((prefix) => prefix !== null);
+    const addresses = [...new Set(found.map((prefix) => prefix.text))];
     const before = facts.setName(name, addresses);
-    prefixes.refresh('fqdn');
+    prefixes.renameAddresses(normalizeName(name), before, addresses);
     for (const address of new Set([...before, ...addresses])) {
       const row = localPrefixes.get(address);
       if (row !== undefined) selectors.recheckRow(row, (selector) => selector.peer.kind === 'fqdn');

@@ -19,8 +19,9 @@ export interface PeerFactStore extends PeerFacts {
   serviceAddresses(match: ServiceMatch): readonly Prefix[];
   /** Gives the addresses the name had before. */
   setName(name: string, addresses: readonly PrefixText[]): readonly PrefixText[];
-  /** Addresses that names of this kind have resolved to. */
-  addressesOf(match: FqdnMatch): readonly PrefixText[];
+  /** Names that have resolved to something. */
+  names(): Iterable<string>;
+  addressesOf(name: string): readonly PrefixText[];
   nameMatches(match: FqdnMatch, name: string): boolean;
   /** true when the set of ports known under some name may have changed. */
   setNamedPorts(endpoint: string, index: number, ports: readonly NamedPort[]): readonly string[];
@@ -32,7 +33,8 @@ export function createPeerFactStore(): PeerFactStore {
   const services = new Map<string, ServiceFact>();
   const names = new Map<string, ReadonlySet<PrefixText>>();
   const namesOf = new Map<PrefixText, Set<string>>();
-  const ports = new Map<string, { readonly index: number; readonly ports: readonly NamedPort[] }>();
+  /** Named ports by identity index, then by endpoint. */
+  const ports = new Map<number, Map<string, readonly NamedPort[]>>();
   const regexes = new Map<string, RE2JS>();
 
   const nameMatches = (match: FqdnMatch, name: string): boolean => {
@@ -106,26 +108,27 @@ export function createPeerFactStore(): PeerFactStore {
       for (const name of namesOf.get(address) ?? []) if (nameMatches(match, name)) return true;
       return false;
     },
-    addressesOf(match) {
-      if (match.kind === 'name') return [...(names.get(match.name) ?? [])];
-      return [...names].flatMap(([name, addresses]) => (nameMatches(match, name) ? [...addresses] : []));
-    },
+    names: () => names.keys(),
+    addressesOf: (name) => [...(names.get(name) ?? [])],
     setNamedPorts(endpoint, index, list) {
-      const before = ports.get(endpoint)?.ports ?? [];
-      if (list.length === 0) ports.delete(endpoint);
-      else ports.set(endpoint, { index, ports: list });
+      const known = ports.get(index);
+      const before = known?.get(endpoint) ?? [];
+      if (list.length > 0) ports.set(index, (known ?? new Map()).set(endpoint, list));
+      else if (known?.delete(endpoint) === true && known.size === 0) ports.delete(index);
       return [...new Set([...before, ...list].map((port) => port.name.toLowerCase()))];
     },
     peerPorts(name, protocol) {
       const numbers = new Set<number>();
-      for (const entry of ports.values()) {
-        for (const number of portsNamed(entry.ports, name, protocol)) numbers.add(number);
+      for (const byEndpoint of ports.values()) {
+        for (const list of byEndpoint.values()) {
+          for (const number of portsNamed(list, name, protocol)) numbers.add(number);
+        }
       }
       return [...numbers].sort((a, b) => a - b);
     },
     hasNamedPort(index, { name, protocol, port }) {
-      for (const entry of ports.values()) {
-        if (entry.index === index && portsNamed(entry.ports, name, protocol).includes(port)) return true;
+      for (const list of ports.get(index)?.values() ?? []) {
+        if (portsNamed(list, name, protocol).includes(port)) return true;
       }
       return false;
     },

@@ -77,7 +77,11 @@ export function readCiliumRule(
   const ingress = sections('ingress');
   const egress = sections('egress');
   if (!ingress.present && !egress.present) {
-    refusals.warn(fields.at, `${what} has no ingress, ingressDeny, egress or egressDeny and does nothing`);
+    refusals.error(
+      fields.at,
+      'rule must have at least one of Ingress, IngressDeny, Egress, EgressDeny',
+      'an item {} in the list denies everything that nothing else allows',
+    );
   }
   const flags = readDefaultDeny(refusals, fields, what);
   return {

@@ -66,9 +66,6 @@ export function readPeers(
       'split them into two items of the list',
     );
   }
-  if (filled.includes('toServices') && fields.get('toPorts') !== null) {
-    refusals.error(fields.keyAt('toServices'), 'Combining ToServices and ToPorts is not supported yet');
-  }
   if (present.length === 0) return null;
   return present.flatMap((name) => {
     const value = fields.get(name);

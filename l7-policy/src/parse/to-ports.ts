@@ -187,7 +187,12 @@ function checkPorts(
   { direction, node }: ToPortsContext,
 ): void {
   if (rules === null) return;
-  if (node) refusals.error(rules.at, 'host policies (nodeSelector) do not support L7 rules');
+  if (node && (rules.kind !== 'dns' || direction === 'ingress')) {
+    refusals.error(
+      rules.at,
+      `L7 rules (${rules.kind}) are not supported on host ${direction} (nodeSelector) yet`,
+    );
+  }
   if (rules.kind === 'dns') {
     if (direction === 'ingress') refusals.error(rules.at, 'DNS rules are not allowed on ingress');
     if (written.length === 0) refusals.error(fields.at, 'port 53 must be specified for DNS rules');

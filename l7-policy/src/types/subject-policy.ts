@@ -25,7 +25,7 @@ export interface L7Slot {
   readonly kind: L7Kind;
   /** OR between them. */
   readonly rules: readonly L7Rule[];
-  /** TLS that must be ended before the rules apply, or null. Only with kind `http`. */
+  /** TLS that must be ended before the rules apply, or null. Only with kind `tls`. */
   readonly tls: SlotTls | null;
   readonly source: SourceRef;
   /** Digest of the content: equal digests, equal content. Places in files do not count. */
