@@ -25,7 +25,7 @@ import { createPlaces } from './flows/places.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { ensureBpffs } from './network/bpffs.ts';
 import { createInterfaces } from './network/interfaces.ts';
-import { checkPortRange } from './network/port-range.ts';
+import { checkPortRange, isListenedOn } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
 import { type AgentOptions, CLUSTER_NAME, socketPaths } from './options.ts';
 import { createPolicySource } from './policies/policy-source.ts';
@@ -74,7 +74,10 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   await ensureBpffs(options.bpffs);
   const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
   await installRouting(instance, runIp);
-  const redirector = openRedirector(datapath, allocationStore(store), options.proxyPorts);
+  const redirector = openRedirector(datapath, allocationStore(store), {
+    ...options.proxyPorts,
+    isTaken: isListenedOn,
+  });
 
   // Policy: facts come from the workloads and the policy folder.
   const engine = createEngine({

@@ -31,6 +31,8 @@ export interface Allocation {
 export interface PortRange {
   readonly first: number;
   readonly last: number;
+  /** Whether somebody else listens on the port. */
+  readonly isTaken?: (port: number) => boolean;
 }
 
 /** Generations are kept in blocks, so that a switch need not wait for the disk. */

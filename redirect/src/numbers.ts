@@ -16,6 +16,8 @@ export interface Numbering<Key extends string> {
 export interface NumberRange {
   readonly first: number;
   readonly last: number;
+  /** Whether somebody else uses the number; asked when one is given out. */
+  readonly isTaken?: (number: number) => boolean;
   /** What is numbered, for the error when the range is used up. */
   readonly what: string;
 }
@@ -43,7 +45,7 @@ export function createNumbering<Key extends string>(
     take(key) {
       const had = numbers.get(key);
       if (had !== undefined) return had;
-      while (keys.has(next)) next += 1;
+      while (next <= range.last && (keys.has(next) || range.isTaken?.(next) === true)) next += 1;
       if (next > range.last) {
         throw new Error(`no ${range.what} is free: all of ${range.first} to ${range.last} are in use`);
       }

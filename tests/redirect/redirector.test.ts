@@ -342,6 +342,16 @@ describe('redirector', () => {
     );
   });
 
+  it('passes over ports that somebody else listens on', () => {
+    const kernel = fakeKernel();
+    const redirector = openRedirector(kernel, memoryStore(), {
+      ...PORTS,
+      isTaken: (port) => port === 14_000,
+    });
+    redirector.apply(desired({ entries: [], classes: [landingClass] }));
+    assert.equal(redirector.portOf(landingClass.id), 14_001);
+  });
+
   it('takes the programs off an endpoint that is gone, and forgets its subject', () => {
     const { kernel, open } = setup();
     const redirector = open();
