@@ -23,6 +23,7 @@ import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
 import { createPlaces } from './flows/places.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { acceptLocal } from './network/accept-local.ts';
 import { ensureBpffs } from './network/bpffs.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange, isListenedOn } from './network/port-range.ts';
@@ -121,12 +122,16 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   });
 
   // Everything meets here.
-  const interfaces = createInterfaces(runIp);
+  const interfaces = createInterfaces({
+    ip: runIp,
+    uplinks: options.uplinks,
+    onWorkloadLink: (name) => acceptLocal(name, true),
+  });
   const controller = createController({
     engine,
     redirector,
     proxy,
-    interfaceOf: interfaces.indexOf,
+    interfaces,
     onDelta: directory.update,
     after,
     log,
@@ -175,8 +180,12 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const events = datapath.readEvents((batch) => {
     for (const event of batch) flows.add(flowFromDatapath(event, directory, new Date()));
   });
-  const housekeeping = startHousekeeping({ controller, interfaces, registry, redirector, proxy, log });
-  const sync = createSync({ scans: [async () => workloadsFile?.scan(), policies.scan], controller, proxy });
+  const housekeeping = startHousekeeping({ controller, workloads, redirector, proxy, log });
+  const sync = createSync({
+    scans: [async () => workloadsFile?.scan(), policies.scan, workloads.look],
+    controller,
+    proxy,
+  });
   const control = await serveControl(
     sockets.control,
     createApi({

@@ -1,9 +1,11 @@
 import { existsSync, rmSync } from 'node:fs';
-import { openDatapath, watchProcess } from '@weir/bpf';
+import { ifindex as asIfindex, openDatapath, watchProcess } from '@weir/bpf';
 import { removeRouting } from '@weir/redirect';
 import type { Status } from './api/api-types.ts';
 import { controlClient } from './api/control-client.ts';
+import { acceptLocal } from './network/accept-local.ts';
 import { ensureBpffs } from './network/bpffs.ts';
+import { listLinks } from './network/links.ts';
 import { runIp } from './network/run-ip.ts';
 import { type AgentOptions, socketPaths } from './options.ts';
 import { envoyOf } from './proxy/envoy.ts';
@@ -28,6 +30,11 @@ export async function cleanUp(options: AgentOptions, force: boolean): Promise<re
   await ensureBpffs(options.bpffs);
   const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
   if (datapath.adopted) removed.push('BPF programs and maps');
+  const workloadLinks = new Set(
+    datapath.attached().flatMap(({ ifindex, role }) => (role === 'workload' ? [ifindex] : [])),
+  );
+  for (const { ifindex, name } of await listLinks(runIp))
+    if (workloadLinks.has(asIfindex(ifindex))) acceptLocal(name, false);
   datapath.remove();
   await removeRouting(instance, runIp);
   for (const directory of [runDirectory, stateDirectory]) {

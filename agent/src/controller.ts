@@ -11,6 +11,7 @@ import type {
 } from '@weir/l7-policy';
 import type { ApplyReport, DesiredEndpoint, Redirector, SubjectStep } from '@weir/redirect';
 import type { Logger } from 'pino';
+import type { Interfaces } from './network/interfaces.ts';
 import type { ProxyClasses } from './proxy/proxy-classes.ts';
 
 /** What the controller acts on and with. */
@@ -18,8 +19,7 @@ export interface ControllerParts {
   readonly engine: Engine;
   readonly redirector: Redirector;
   readonly proxy: ProxyClasses;
-  /** The host-side interface of a workload, as last seen; undefined while there is none. */
-  readonly interfaceOf: (workload: string) => number | undefined;
+  readonly interfaces: Pick<Interfaces, 'indexOf' | 'uplinks'>;
   /** Told of each update before it takes effect. */
   readonly onDelta: (delta: EngineDelta) => void;
   /** Calls back once after that time; the agent's clock. */
@@ -57,7 +57,7 @@ const RETRY_MS = 1_000;
  * ready for; readiness, when it comes, asks for another turn.
  */
 export function createController(parts: ControllerParts): Controller {
-  const { engine, redirector, proxy, interfaceOf, onDelta, after, log } = parts;
+  const { engine, redirector, proxy, interfaces, onDelta, after, log } = parts;
   let status: ControllerStatus = {
     turns: 0,
     report: { held: [], unattached: [], switched: [] },
@@ -105,13 +105,14 @@ export function createController(parts: ControllerParts): Controller {
     const endpoints: DesiredEndpoint[] = [];
     const missingInterfaces: string[] = [];
     for (const { id, identity, subject, addresses } of state.endpoints.values()) {
-      const ifindex = interfaceOf(id);
+      const ifindex = interfaces.indexOf(id);
       if (ifindex === undefined) missingInterfaces.push(id);
       else endpoints.push({ name: id, ifindex, identity, subject, addresses });
     }
     const { subjects, ipcache, sets } = state;
     const report = redirector.apply({
       endpoints,
+      uplinks: interfaces.uplinks(),
       subjects,
       steps,
       ipcache,

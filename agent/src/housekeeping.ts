@@ -1,15 +1,13 @@
 import type { Redirector } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { Controller } from './controller.ts';
-import type { Interfaces } from './network/interfaces.ts';
 import type { ProxyClasses } from './proxy/proxy-classes.ts';
-import type { WorkloadRegistry } from './workloads/workload-registry.ts';
+import type { Workloads } from './workloads/workloads.ts';
 
 /** What is looked after. */
 export interface HousekeepingParts {
   readonly controller: Controller;
-  readonly interfaces: Interfaces;
-  readonly registry: WorkloadRegistry;
+  readonly workloads: Workloads;
   readonly redirector: Redirector;
   readonly proxy: ProxyClasses;
   readonly log: Logger;
@@ -22,12 +20,12 @@ const PERIOD_MS = 2_000;
  * classes whose last connection has ended. Ends when closed.
  */
 export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
-  const { controller, interfaces, registry, redirector, proxy, log } = parts;
+  const { controller, workloads, redirector, proxy, log } = parts;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
   async function look(): Promise<void> {
-    const moved = await interfaces.refresh(registry.all().map(({ workload }) => workload));
+    const moved = await workloads.look();
     if (closed) return;
     const drained = redirector.drained();
     if (drained.length > 0) {

@@ -21,6 +21,8 @@ export interface AgentOptions {
   readonly workloadsFile: string | null;
   /** The Envoy to start; null when it runs by itself from `weir envoy bootstrap`. */
   readonly envoyBinary: string | null;
+  /** Names of interfaces to the rest of the world; null: those of the default routes. */
+  readonly uplinks: readonly string[] | null;
   readonly envoyConcurrency: number;
   readonly proxyPorts: { readonly first: number; readonly last: number };
   readonly logLevel: string;
@@ -36,6 +38,7 @@ export interface AgentWords {
   readonly workloads?: string;
   readonly envoy?: string;
   readonly externalEnvoy?: boolean;
+  readonly uplink?: readonly string[];
   readonly envoyConcurrency?: string;
   readonly proxyPorts?: string;
   readonly logLevel?: string;
@@ -54,6 +57,7 @@ export function agentOptions(words: AgentWords): AgentOptions {
     policyDirectory: resolve(words.policies ?? '/etc/weir/policies'),
     workloadsFile: words.workloads === undefined ? null : resolve(words.workloads),
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
+    uplinks: words.uplink ?? null,
     envoyConcurrency: concurrency(words.envoyConcurrency),
     proxyPorts: portRange(words.proxyPorts ?? '14000-18095'),
     logLevel: words.logLevel ?? 'info',

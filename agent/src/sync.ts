@@ -6,7 +6,7 @@ import type { ProxyClasses } from './proxy/proxy-classes.ts';
 /** What has to come to rest. */
 export interface SyncParts {
   /** Each looks at one source of facts. */
-  readonly scans: readonly (() => Promise<void>)[];
+  readonly scans: readonly (() => Promise<unknown>)[];
   readonly controller: Controller;
   readonly proxy: ProxyClasses;
 }

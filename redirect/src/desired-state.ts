@@ -31,6 +31,8 @@ export interface SubjectStep {
 /** All that the kernel should enforce. Values are immutable: an unchanged part is the same object. */
 export interface DesiredState {
   readonly endpoints: readonly DesiredEndpoint[];
+  /** Interfaces to the rest of the world, which proxied connections cross. */
+  readonly uplinks: readonly number[];
   /** The policy of every subject that an endpoint names. */
   readonly subjects: ReadonlyMap<SubjectKey, SubjectPolicy>;
   /** Steps that led to the present versions, oldest first: where they are known, nothing else is compared. */

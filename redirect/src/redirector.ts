@@ -2,6 +2,7 @@ import {
   type EndpointValue,
   type IdentityNumber,
   type Ifindex,
+  type InterfaceRole,
   type IpAddress,
   type IpPrefix,
   identityNumber,
@@ -166,7 +167,7 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     const attached = endpoints.diff(desired.endpoints.map(endpointEntry));
     localAddresses.write([...local.add, ...local.change]);
     endpoints.write([...attached.add, ...attached.change]);
-    const unattached = attachMissing(desired.endpoints);
+    const unattached = attachMissing(desired);
     for (const { isNew, prepared } of changes) if (!isNew) prepared.commit();
 
     for (const interfaceNumber of attached.remove) kernel.detach(interfaceNumber);
@@ -177,16 +178,23 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     return unattached;
   }
 
-  function attachMissing(wanted: readonly DesiredEndpoint[]): ApplyReport['unattached'] {
-    const current = new Set(kernel.attached().flatMap((found) => (found.current ? [found.ifindex] : [])));
-    return wanted.flatMap((endpoint) => {
-      const interfaceNumber = ifindex(endpoint.ifindex);
-      if (current.has(interfaceNumber)) return [];
+  /** Puts programs where they are missing or of another build, and takes them off what is no longer an uplink. */
+  function attachMissing({ endpoints: wanted, uplinks }: DesiredState): ApplyReport['unattached'] {
+    const present = new Map(kernel.attached().map((found) => [found.ifindex, found]));
+    const roles = new Map<Ifindex, { readonly role: InterfaceRole; readonly name: string }>();
+    for (const number of uplinks) roles.set(ifindex(number), { role: 'network', name: `uplink ${number}` });
+    for (const { ifindex: number, name } of wanted) roles.set(ifindex(number), { role: 'workload', name });
+    for (const { ifindex: number, role } of present.values()) {
+      if (role === 'network' && roles.get(number)?.role !== 'network') kernel.detach(number);
+    }
+    return [...roles].flatMap(([number, { role, name }]) => {
+      const found = present.get(number);
+      if (found?.current === true && found.role === role) return [];
       try {
-        kernel.attach(interfaceNumber);
+        kernel.attach(number, role);
         return [];
       } catch (error) {
-        return [{ endpoint: endpoint.name, error }];
+        return [{ endpoint: name, error }];
       }
     });
   }

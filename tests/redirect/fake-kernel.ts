@@ -1,4 +1,4 @@
-import type { Connection, Ifindex, TypedMap } from '@weir/bpf';
+import type { Connection, Ifindex, InterfaceRole, TypedMap } from '@weir/bpf';
 import type { Kernel } from '@weir/redirect';
 
 /** A kernel in memory that writes down every effect in order. */
@@ -14,7 +14,7 @@ export function fakeKernel(): FakeKernel {
   const effects: string[] = [];
   const tracked: Connection[] = [];
   const failing = new Set<string>();
-  const attached = new Set<Ifindex>();
+  const attached = new Map<Ifindex, InterfaceRole>();
 
   function map<Key, Value>(name: string): TypedMap<Key, Value> {
     const held = new Map<string, readonly [Key, Value]>();
@@ -55,15 +55,15 @@ export function fakeKernel(): FakeKernel {
       pairs: map('pairs'),
       widenings: map('widenings'),
     },
-    attach(ifindex) {
-      effects.push(`attach ${ifindex}`);
-      attached.add(ifindex);
+    attach(ifindex, role = 'workload') {
+      effects.push(`attach ${ifindex} ${role}`);
+      attached.set(ifindex, role);
     },
     detach(ifindex) {
       effects.push(`detach ${ifindex}`);
       return attached.delete(ifindex);
     },
-    attached: () => [...attached].map((ifindex) => ({ ifindex, role: 'workload', current: true })),
+    attached: () => [...attached].map(([ifindex, role]) => ({ ifindex, role, current: true })),
     bumpIpcacheEpoch() {
       effects.push('epoch');
       return 1;

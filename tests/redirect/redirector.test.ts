@@ -66,8 +66,9 @@ function desired(fields: {
   readonly ready?: readonly L7Class[];
   readonly ipcache?: ReadonlyMap<string, number>;
   readonly attached?: boolean;
+  readonly uplinks?: readonly number[];
 }): DesiredState {
-  const { entries, classes = [], ready = [], ipcache = new Map(), attached = true } = fields;
+  const { entries, classes = [], ready = [], ipcache = new Map(), attached = true, uplinks = [] } = fields;
   const endpoint = {
     name: 'deathstar',
     ifindex: 7,
@@ -77,6 +78,7 @@ function desired(fields: {
   };
   return {
     endpoints: attached ? [endpoint] : [],
+    uplinks,
     subjects: new Map([[star, policy(entries)]]),
     steps: new Map(),
     ipcache: new Map([...ipcache].map(([prefix, number]) => [prefix, identity(number)])),
@@ -155,7 +157,7 @@ describe('redirector', () => {
     assert.deepEqual(report.held, []);
     assert.equal([...kernel.maps.policy.entries()].length, 1);
     assert.equal([...kernel.maps.pairs.entries()].length, 0);
-    assert.ok(kernel.effects.includes('attach 7'));
+    assert.ok(kernel.effects.includes('attach 7 workload'));
   });
 
   it('does not wait for a class that was ready before: its pair stands, and its port refuses', () => {
@@ -350,6 +352,21 @@ describe('redirector', () => {
     });
     redirector.apply(desired({ entries: [], classes: [landingClass] }));
     assert.equal(redirector.portOf(landingClass.id), 14_001);
+  });
+
+  it('puts the programs for proxied connections on interfaces to the world, and takes them off again', () => {
+    const { kernel, open } = setup();
+    const redirector = open();
+    redirector.apply(desired({ entries: [entry({})], uplinks: [3] }));
+    assert.deepEqual(
+      kernel.effects.filter((line) => /tach/.test(line)),
+      ['attach 3 network', 'attach 7 workload'],
+    );
+    kernel.effects.length = 0;
+    redirector.apply(desired({ entries: [entry({})], uplinks: [3] }));
+    assert.deepEqual(kernel.effects, []);
+    redirector.apply(desired({ entries: [entry({})] }));
+    assert.deepEqual(kernel.effects, ['detach 3']);
   });
 
   it('takes the programs off an endpoint that is gone, and forgets its subject', () => {

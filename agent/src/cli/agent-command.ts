@@ -15,6 +15,10 @@ export function agentCommand(): Command {
     .option('--bpffs <dir>', 'where a BPF file system is mounted (default: /sys/fs/bpf)')
     .option('--envoy <path>', 'the Envoy to run (default: the one that `make setup` installed)')
     .option('--external-envoy', 'run no Envoy: it runs by itself from `weir envoy bootstrap`')
+    .option(
+      '--uplink <name...>',
+      'interfaces to the rest of the world (default: those of the default routes)',
+    )
     .option('--envoy-concurrency <n>', 'worker threads of Envoy (default: one per CPU)')
     .option('--proxy-ports <first-last>', 'loopback ports for listeners (default: 14000-18095)')
     .option('--log-level <level>', 'trace, debug, info, warn, error', 'info')

@@ -1,39 +1,49 @@
-import type { Workload } from '../workloads/workload.ts';
 import type { RunIp } from './run-ip.ts';
 
-interface Link {
+/** A network interface, as `ip link` shows it. */
+export interface Link {
+  readonly ifindex: number;
+  readonly name: string;
+  /** Number of the other end of a veth pair, in that end's namespace; undefined for other kinds. */
+  readonly peer: number | undefined;
+  readonly addresses: readonly string[];
+}
+
+/** All links of the current network namespace. */
+export async function listLinks(ip: RunIp): Promise<readonly Link[]> {
+  return parseLinks(await ip('-j', 'address', 'show'));
+}
+
+/** A link inside a named network namespace; undefined when namespace or link is not there. */
+export async function findLinkInside(netns: string, name: string, ip: RunIp): Promise<Link | undefined> {
+  try {
+    return parseLinks(await ip('-n', netns, '-j', 'address', 'show', 'dev', name))[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names of the interfaces that lead to the rest of the world: those of the IPv4 default routes. */
+export async function listUplinks(ip: RunIp): Promise<readonly string[]> {
+  const routes: readonly { readonly dev?: string }[] = JSON.parse(
+    await ip('-4', '-j', 'route', 'show', 'default'),
+  );
+  return [...new Set(routes.flatMap(({ dev }) => dev ?? []))];
+}
+
+interface RawLink {
   readonly ifindex: number;
   readonly ifname: string;
   readonly link_index?: number;
-}
-
-/**
- * The host-side interface of a workload. The kernel numbers interfaces anew when they are made again,
- * so the answer is good only until then. Throws when it is not there.
- */
-export async function findInterface(
-  attachment: Workload['attachment'],
-  ip: RunIp,
-): Promise<{ ifindex: number; name: string }> {
-  if (attachment.kind === 'interface') {
-    const [link] = parseLinks(await ip('-j', 'link', 'show', 'dev', attachment.name));
-    if (link === undefined) throw new Error(`there is no interface ${attachment.name}`);
-    return { ifindex: link.ifindex, name: link.ifname };
-  }
-  const { netns, link: name } = attachment;
-  const [inside] = parseLinks(await ip('-n', netns, '-j', 'link', 'show', 'dev', name));
-  if (inside?.link_index === undefined) throw new Error(`${name} in network namespace ${netns} has no peer`);
-  const host = parseLinks(await ip('-j', 'link', 'show')).find(
-    ({ ifindex }) => ifindex === inside.link_index,
-  );
-  if (host?.link_index !== inside.ifindex) {
-    throw new Error(
-      `the peer of ${name} in network namespace ${netns} is not in the agent's network namespace`,
-    );
-  }
-  return { ifindex: host.ifindex, name: host.ifname };
+  readonly addr_info: readonly { readonly local: string }[];
 }
 
 function parseLinks(json: string): readonly Link[] {
-  return JSON.parse(json);
+  const links: readonly RawLink[] = JSON.parse(json);
+  return links.map(({ ifindex, ifname, link_index, addr_info }) => ({
+    ifindex,
+    name: ifname,
+    peer: link_index,
+    addresses: addr_info.map(({ local }) => local),
+  }));
 }

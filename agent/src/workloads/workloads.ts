@@ -1,4 +1,4 @@
-import type { EngineChange, Problem } from '@weir/l7-policy';
+import { type EngineChange, type Problem, reservedIdentities } from '@weir/l7-policy';
 import type { Interfaces } from '../network/interfaces.ts';
 import { endpointFact } from './endpoint-fact.ts';
 import { parseWorkloadBody } from './parse-workload-body.ts';
@@ -13,6 +13,8 @@ export interface Workloads {
   /** Parses and adds one; what it throws is for the user. */
   add(value: unknown): Promise<Workload>;
   remove(name: string): Promise<void>;
+  /** Looks interfaces and the node's own addresses up again; true when anything is different. */
+  look(): Promise<boolean>;
 }
 
 /** What they are made of. */
@@ -25,8 +27,19 @@ export interface WorkloadsParts {
 
 /** Each change looks the interfaces up before the turn that protects them. */
 export function createWorkloads({ registry, interfaces, clusterName, change }: WorkloadsParts): Workloads {
+  let announced: ReadonlySet<string> = new Set();
+
+  async function look(): Promise<boolean> {
+    const different = await interfaces.refresh(registry.all().map(({ workload }) => workload));
+    const own = interfaces.nodeAddresses();
+    const facts = nodeFacts(announced, own);
+    announced = own;
+    if (facts.length > 0) await change(facts);
+    return different;
+  }
+
   async function announce({ set, removed }: WorkloadsChange): Promise<void> {
-    await interfaces.refresh(registry.all().map(({ workload }) => workload));
+    await look();
     await change([
       ...removed.map((id): EngineChange => ({ kind: 'remove-endpoint', id })),
       ...set.map(
@@ -44,5 +57,20 @@ export function createWorkloads({ registry, interfaces, clusterName, change }: W
       return workload;
     },
     remove: (name) => announce(registry.remove(name)),
+    look,
   };
+}
+
+/** What the engine must hear so that the node's own addresses are those of the host. */
+function nodeFacts(before: ReadonlySet<string>, now: ReadonlySet<string>): readonly EngineChange[] {
+  const prefix = (address: string): string => `${address}/${address.includes(':') ? 128 : 32}`;
+  const { host: identity } = reservedIdentities;
+  return [
+    ...[...before.difference(now)].map(
+      (address) => ({ kind: 'remove-address', prefix: prefix(address) }) as const,
+    ),
+    ...[...now.difference(before)].map(
+      (address) => ({ kind: 'set-address', prefix: prefix(address), identity }) as const,
+    ),
+  ];
 }

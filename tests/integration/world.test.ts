@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import {
+  DEATHSTAR,
+  launchServer,
+  launchShip,
+  type Outcome,
+  type Server,
+  type Ship,
+  type Stage,
+  setStage,
+  stageNames,
+} from '@weir/agent';
+import { assertNothingLeft } from './leaks.ts';
+
+const names = stageNames(`world${process.pid}`);
+const WORLD = `weir-${names.instance}-world`;
+const WORLD_ADDRESS = '10.99.0.2';
+const NODE_ADDRESS = '10.99.0.1';
+const enterWorld = ['nsenter', `--net=/run/netns/${WORLD}`] as const;
+const ip = (...words: readonly string[]): string => execFileSync('ip', [...words], { encoding: 'utf8' });
+
+const POLICY = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: into-the-star, namespace: default}
+spec:
+  endpointSelector: {matchLabels: {class: deathstar}}
+  ingress:
+    - fromEntities: [world]
+      toPorts:
+        - ports: [{port: "80", protocol: TCP}]
+          rules: {http: [{path: "/v1/.*"}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: out-of-the-fighter, namespace: default}
+spec:
+  endpointSelector: {matchLabels: {class: tiefighter}}
+  egress:
+    - toCIDR: [${WORLD_ADDRESS}/32]
+      toPorts:
+        - ports: [{port: "80", protocol: TCP}]
+          rules: {http: [{method: POST}]}
+`;
+
+describe('workloads and the world', () => {
+  let stage: Stage;
+  let server: Server;
+  let visitor: Ship;
+  let host: Ship;
+
+  before(async () => {
+    stage = await setStage(names);
+    const node = stage.network.namespaceOf('node');
+    ip('netns', 'add', WORLD);
+    ip('-n', node, 'link', 'add', 'weir-up', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', WORLD);
+    ip('-n', node, 'address', 'add', `${NODE_ADDRESS}/24`, 'dev', 'weir-up');
+    ip('-n', node, 'link', 'set', 'weir-up', 'up');
+    ip('-n', WORLD, 'link', 'set', 'lo', 'up');
+    ip('-n', WORLD, 'address', 'add', `${WORLD_ADDRESS}/24`, 'dev', 'eth0');
+    ip('-n', WORLD, 'link', 'set', 'eth0', 'up');
+    ip('-n', node, 'route', 'add', 'default', 'via', WORLD_ADDRESS);
+    ip('-n', WORLD, 'route', 'add', '10.77.0.0/24', 'via', NODE_ADDRESS);
+    server = await launchServer(enterWorld, [80, 8080]);
+    visitor = launchShip(enterWorld);
+    host = launchShip(stage.network.inNode);
+    stage.savePolicy('world.yaml', POLICY);
+    await stage.sync();
+  });
+  after(async () => {
+    for (const part of [server, visitor, host]) await part?.close();
+    await stage?.strike();
+    ip('netns', 'delete', WORLD);
+    assertNothingLeft(names);
+  });
+
+  function check(outcome: Outcome, status: number, client: string): void {
+    assert.equal(outcome.kind === 'answer' ? outcome.status : outcome.code, status);
+    if (outcome.kind === 'answer' && status === 200) assert.equal(JSON.parse(outcome.body).client, client);
+  }
+
+  it('obeys rules on the way out, and the server sees who asked', async () => {
+    const out = { address: WORLD_ADDRESS, port: 80 };
+    check(await stage.ships.tiefighter.send({ ...out, method: 'POST', path: '/' }), 200, '10.77.0.2');
+    check(await stage.ships.tiefighter.send({ ...out, method: 'GET', path: '/' }), 403, '');
+    const elsewhere = await stage.ships.tiefighter.send({ ...out, port: 8080, method: 'POST', path: '/' });
+    assert.deepEqual(elsewhere, { kind: 'failure', code: 'TIMEOUT' });
+  });
+
+  it('obeys rules on the way in, and the server sees who asked', async () => {
+    const into = { address: DEATHSTAR, port: 80, method: 'GET' };
+    check(await visitor.send({ ...into, path: '/v1/x' }), 200, WORLD_ADDRESS);
+    check(await visitor.send({ ...into, path: '/secret' }), 403, '');
+    assert.deepEqual(await visitor.send({ ...into, port: 8080, path: '/v1/x' }), {
+      kind: 'failure',
+      code: 'TIMEOUT',
+    });
+  });
+
+  it('lets the node itself in, as the local host may', async () => {
+    check(await host.send({ address: DEATHSTAR, port: 8080, method: 'GET', path: '/' }), 200, '169.254.1.1');
+  });
+
+  it('leaves workloads that no policy selects alone, both ways', async () => {
+    check(
+      await stage.ships.xwing.send({ address: WORLD_ADDRESS, port: 8080, method: 'GET', path: '/' }),
+      200,
+      '10.77.0.3',
+    );
+    check(
+      await visitor.send({ address: '10.77.0.3', port: 80, method: 'GET', path: '/' }),
+      200,
+      WORLD_ADDRESS,
+    );
+  });
+});
