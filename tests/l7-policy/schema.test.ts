@@ -26,6 +26,7 @@ const accepted = [
     title: `rare ${index}`,
     policies,
     nodeSelectorLabels: true,
+    endpoints: [],
     refused: false,
   })),
 ];

@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, parseAllDocuments } from 'yaml';
 import type { Value } from './value.ts';
 
 /** Bounds on what one file may hold; past them it is refused. */
@@ -41,7 +41,10 @@ export function readYaml(text: string): YamlFile {
   const budget = { aliased: 0, values: 0 };
   try {
     const documents = parsed
-      .map((document) => toValue(document.contents, document, budget, 0, document.range[0], false))
+      .map((document) => {
+        const walk = { budget, anchors: new Map<string, unknown>() };
+        return toValue(document.contents, walk, 0, document.range[0], false);
+      })
       .filter((value) => value.kind !== 'null');
     return { documents, problems: [] };
   } catch (error) {
@@ -66,17 +69,17 @@ function firstLine(message: string): string {
   return message.split('\n')[0] ?? message;
 }
 
-function toValue(
-  node: unknown,
-  document: Document.Parsed,
-  budget: { aliased: number; values: number },
-  depth: number,
-  fallbackAt: number,
-  insideAlias: boolean,
-): Value {
+interface Walk {
+  readonly budget: { aliased: number; values: number };
+  /** The latest node of each anchor; the library's own way to find it walks the document for every alias. */
+  readonly anchors: Map<string, unknown>;
+}
+
+function toValue(node: unknown, walk: Walk, depth: number, fallbackAt: number, insideAlias: boolean): Value {
   if (node === null || node === undefined) return { kind: 'null', at: fallbackAt };
   if (depth > limits.depth)
     throw new YamlRefusal(fallbackAt, `values are nested more than ${limits.depth} deep`);
+  const { budget, anchors } = walk;
   budget.values += 1;
   if (budget.values > limits.values) throw new YamlRefusal(fallbackAt, 'the file holds too many values');
   if (insideAlias) {
@@ -86,24 +89,25 @@ function toValue(
     }
   }
   if (isAlias(node)) {
-    const target = node.resolve(document);
+    const target = anchors.get(node.source);
     if (target === undefined) throw new YamlRefusal(fallbackAt, `unknown anchor: ${node.source}`);
-    return toValue(target, document, budget, depth + 1, node.range?.[0] ?? fallbackAt, true);
+    return toValue(target, walk, depth + 1, node.range?.[0] ?? fallbackAt, true);
   }
+  if (!insideAlias && isNode(node) && node.anchor !== undefined) anchors.set(node.anchor, node);
   if (isScalar(node)) return scalar(node.value, node.source, node.range?.[0] ?? fallbackAt);
   if (isSeq(node)) {
     const at = node.range?.[0] ?? fallbackAt;
     return {
       kind: 'list',
       at,
-      items: node.items.map((item) => toValue(item, document, budget, depth + 1, at, insideAlias)),
+      items: node.items.map((item) => toValue(item, walk, depth + 1, at, insideAlias)),
     };
   }
   if (isMap(node)) {
     const at = node.range?.[0] ?? fallbackAt;
     const fields = new Map<string, { at: number; value: Value }>();
     for (const pair of node.items) {
-      const key = toValue(pair.key, document, budget, depth + 1, at, insideAlias);
+      const key = toValue(pair.key, walk, depth + 1, at, insideAlias);
       if (key.kind === 'list' || key.kind === 'map') throw new YamlRefusal(key.at, 'a key must be a text');
       const name =
         key.kind === 'text' || key.kind === 'number'
@@ -114,7 +118,7 @@ function toValue(
       if (fields.has(name)) throw new YamlRefusal(key.at, `the key "${name}" stands twice`);
       fields.set(name, {
         at: key.at,
-        value: toValue(pair.value, document, budget, depth + 1, key.at, insideAlias),
+        value: toValue(pair.value, walk, depth + 1, key.at, insideAlias),
       });
     }
     return { kind: 'map', at, fields };
