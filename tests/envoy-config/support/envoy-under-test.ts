@@ -22,6 +22,7 @@ import {
   envoyBootstrap,
   listenersReady,
   type ProcessRecord,
+  type ProxyLimits,
   type ProxySettings,
   processIdentity,
   proxyPort,
@@ -58,15 +59,19 @@ export interface EnvoyUnderTest {
   stop(): Promise<void>;
 }
 
-/** Settings of the classes under test. */
-export const settings: ProxySettings = {
+/** Settings of the classes under test, where a test has no others. */
+const usualSettings: ProxySettings = {
   proxyMark: socketMark(0x100),
   accessLog: true,
   limits: defaultLimits,
 };
 
 /** Starts Envoy and waits until it is ready. */
-export async function startEnvoy(namespace: string): Promise<EnvoyUnderTest> {
+export async function startEnvoy(
+  namespace: string,
+  limits: Partial<ProxyLimits> = {},
+): Promise<EnvoyUnderTest> {
+  const settings = { ...usualSettings, limits: { ...defaultLimits, ...limits } };
   const directory = mkdtempSync(join(tmpdir(), 'weir-envoy-'));
   const at = (name: string) => join(directory, name);
   for (const kind of ['lds', 'cds', 'rds']) writeResources(directory, kind, []);
@@ -97,7 +102,7 @@ export async function startEnvoy(namespace: string): Promise<EnvoyUnderTest> {
   const routes = new Map<string, unknown>();
 
   async function setRoutes(changed: TestClass): Promise<void> {
-    const { routes: version } = place(changed, directory);
+    const { routes: version } = place(changed, directory, settings);
     routes.set(changed.id, version);
     const before = await updates(at('admin.sock'), changed.id);
     writeResources(directory, `rds-${changed.id}`, [version]);
@@ -112,7 +117,7 @@ export async function startEnvoy(namespace: string): Promise<EnvoyUnderTest> {
     pid,
     setRoutes,
     async setClasses(classes) {
-      const placed = classes.map((one) => ({ one, ...place(one, directory) }));
+      const placed = classes.map((one) => ({ one, ...place(one, directory, settings) }));
       for (const { one, routes: version } of placed) writeResources(directory, `rds-${one.id}`, [version]);
       writeResources(
         directory,
@@ -187,7 +192,11 @@ function fileSource(directory: string, kind: string) {
 }
 
 /** Compiles a class and lets its listener read the routes from a file. */
-function place(test: TestClass, directory: string): { listener: unknown; routes: unknown } {
+function place(
+  test: TestClass,
+  directory: string,
+  settings: ProxySettings,
+): { listener: unknown; routes: unknown } {
   const compiled = compileClass({ ...test, port: proxyPort(test.port) }, settings);
   if (compiled.kind === 'refused') throw new Error(compiled.problem.message);
   const [listenerResource, routesResource] = compiled.resources;
