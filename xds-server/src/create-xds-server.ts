@@ -123,7 +123,7 @@ export function createXdsServer(options: XdsServerOptions = {}): XdsServer {
     metrics: () => metricsOf(counters, { clientsConnected: clients.size, queued: turns.waiting() }),
     open,
     listen: async (address) => {
-      const socket = await listenGrpc(address, { open, limits });
+      const socket = await listenGrpc(address, { open, limits, status: server });
       sockets.add(socket);
       return socket.listening;
     },

@@ -8,9 +8,11 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Peer } from './client.ts';
+import type { StatusSource } from './client-status.ts';
 import type { Limits } from './limits.ts';
 import type { ListenAddress, Listening } from './server.ts';
 import { discoveryMethods } from './services.ts';
+import { addStatusService } from './status-service.ts';
 import type { Session, Transport } from './transport.ts';
 
 /** An open listener. */
@@ -22,6 +24,7 @@ export interface ListenerSocket {
 export interface GrpcOptions {
   readonly open: (transport: Transport) => Session;
   readonly limits: Limits;
+  readonly status: StatusSource;
 }
 
 type Call = ServerDuplexStream<Buffer, Uint8Array>;
@@ -29,7 +32,7 @@ type Call = ServerDuplexStream<Buffer, Uint8Array>;
 /** Serves every discovery service on one address. Messages pass as bytes; sessions read and write them. */
 export async function listenGrpc(
   address: ListenAddress,
-  { open, limits }: GrpcOptions,
+  { open, limits, status }: GrpcOptions,
 ): Promise<ListenerSocket> {
   const server = new Server({
     'grpc.max_receive_message_length': limits.requestBytes,
@@ -41,6 +44,7 @@ export async function listenGrpc(
   });
   for (const { definition, implementation } of discoveryServices(open))
     server.addService(definition, implementation);
+  addStatusService(server, status);
   if (address.kind === 'unix') await rm(address.path, { force: true });
   const port = await bind(server, address);
   if (address.kind === 'unix') await chmod(address.path, address.mode ?? 0o600);
