@@ -179,11 +179,14 @@ function judgeTls(slots: readonly L7Slot[], request: L7Request, patterns: Patter
   const named = names.find(({ match }) => patterns.matchesName(match, serverName));
   if (names.length > 0 && named === undefined) {
     const wanted = names.map(({ match }) => (match.kind === 'name' ? match.name : match.pattern)).join(', ');
-    const was = serverName === '' ? 'the connection sends no server name' : `server name \`${serverName}\``;
+    const missed =
+      serverName === ''
+        ? `the connection sends no server name; wanted: ${wanted}`
+        : `server name \`${serverName}\` is not one of ${wanted}`;
     return {
       allowed: false,
       matched: [],
-      nearest: { rule: names[0]?.id ?? ('' as RuleId), missed: [`${was} is not one of ${wanted}`] },
+      nearest: { rule: names[0]?.id ?? ('' as RuleId), missed: [missed] },
       headers: null,
     };
   }

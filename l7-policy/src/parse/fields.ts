@@ -17,6 +17,8 @@ export interface Fields {
   readonly at: number;
   /** null when the field is missing or null. */
   get(name: string): Value | null;
+  /** The field is written down, but with nothing behind it. */
+  isNull(name: string): boolean;
   /** Offset of the field's key, or of the map. */
   keyAt(name: string): number;
 }
@@ -59,6 +61,7 @@ function fieldsOf(value: MapValue): Fields {
       const field = value.fields.get(name);
       return field === undefined || field.value.kind === 'null' ? null : field.value;
     },
+    isNull: (name) => value.fields.get(name)?.value.kind === 'null',
     keyAt: (name) => value.fields.get(name)?.at ?? value.at,
   };
 }

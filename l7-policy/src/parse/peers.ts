@@ -66,6 +66,14 @@ export function readPeers(
       'split them into two items of the list',
     );
   }
+  for (const name of fieldNames[direction]) {
+    if (!fields.isNull(name)) continue;
+    refusals.warn(
+      fields.keyAt(name),
+      `${name} has nothing behind it, which is as if it were missing: it limits no peers`,
+      `write ${name}: [] for nobody, or remove the field`,
+    );
+  }
   if (present.length === 0) return null;
   return present.flatMap((name) => {
     const value = fields.get(name);
