@@ -87,6 +87,17 @@ test('a small set has the tree of the design', () => {
   ]);
 });
 
+test('rules beside one that allows everything are left out', () => {
+  const open = [
+    httpRule('all', { path: '.*' }),
+    httpRule('exact', { path: '/a' }),
+    httpRule('get', { method: 'GET' }),
+  ];
+  const [all] = bytesOf(ingress([httpRule('all', {})]));
+  const [beside] = bytesOf(ingress(open));
+  assert.deepEqual(beside, all);
+});
+
 /** The tree, a line for each node, in the order in which Envoy asks. */
 function outline(value: unknown): readonly string[] {
   if (typeof value !== 'object' || value === null) return [];

@@ -137,6 +137,11 @@ test('a refused request gets exactly the refusal, and the connection stays usabl
   assert.equal(record.status, 403);
 });
 
+test('over HTTP/1 the refusal of a request with a body ends the connection, and says so', async () => {
+  const text = await ask(port.one, 'PUT /x HTTP/1.1\r\nHost: s\r\nContent-Length: 2\r\n\r\nhi');
+  assert.match(text, /^HTTP\/1\.1 403 Forbidden\r\n.*\r\nconnection: close\r\n\r\nAccess denied\r\n$/s);
+});
+
 test('a 403 of the server passes as it is', async () => {
   const text = await ask(port.one, 'GET /public/a HTTP/1.1\r\nHost: s\r\nX-Answer-Status: 403\r\n\r\n');
   assert.match(text, /^HTTP\/1\.1 403 Forbidden\r\n.*\{"method":"GET".*end$/s);

@@ -29,6 +29,8 @@ export function verdictTree(
   allow: AllowLeaf,
   otherwise: OnMatch | null,
 ): OnMatch | null {
+  const everything = conditions.find((condition) => condition.method === null && takesAnyPath(condition));
+  if (everything !== undefined) return allow(everything.rule);
   const byMethod = new Map<string, Condition[]>();
   const others: Condition[] = [];
   for (const condition of conditions) {
@@ -51,6 +53,8 @@ function pathTree(
   allow: AllowLeaf,
   otherwise: OnMatch | null,
 ): OnMatch | null {
+  const anyPath = conditions.find((condition) => methodLeft(condition) === null && takesAnyPath(condition));
+  if (anyPath !== undefined) return allow(anyPath.rule);
   const exact = new Map<string, Condition[]>();
   const prefixes = new Map<string, Condition[]>();
   const floating: Condition[] = [];
@@ -85,6 +89,11 @@ function place(
       else add(prefixes, shape.prefix, condition);
       break;
   }
+}
+
+/** A rule that, its method apart, allows everything: the others beside it need not be asked. */
+function takesAnyPath({ path, host, headers }: Condition): boolean {
+  return path === null && host === null && headers.length === 0;
 }
 
 /** Whether the place in the tree has settled the path, or a condition's own regex is still to be tested. */
