@@ -374,8 +374,21 @@ function run(variant: Variant, ops: readonly Op[]): void {
     server.update(...updates);
   }
 
+  function statusOf(number: number): NonNullable<ReturnType<typeof server.status>> {
+    const own = server.clients().find(({ id }) => id === `client ${number}`);
+    return (own === undefined ? undefined : server.status(own.id)) ?? new Map();
+  }
+
   function atRest(each: (typeof clients)[number], number: number): void {
     assert.equal(each.ended(), null);
+    for (const [type, states] of statusOf(number)) {
+      for (const [name, { kind }] of states) {
+        assert.ok(
+          ['in-force', 'absent', 'refused'].includes(kind),
+          `client ${number}: ${type} ${name} is ${kind}`,
+        );
+      }
+    }
     for (const type of each.subscribed.keys()) {
       const refused = server
         .refusals()

@@ -47,7 +47,16 @@ export function createXdsServer(options: XdsServerOptions = {}): XdsServer {
     clients,
     poisoned: new Map(),
     emit: (event) => {
-      for (const handler of handlers) handler(event);
+      for (const handler of handlers) {
+        try {
+          handler(event);
+        } catch (error) {
+          // The handler's fault, not that of the stream it was told of.
+          clock.soon(() => {
+            throw error;
+          });
+        }
+      }
     },
     observed: () => handlers.size > 0,
     connected: waiters.connected,

@@ -328,10 +328,15 @@ export function createLedger(view: LedgerView): Ledger {
     changed,
     unsent: () => {
       const urgent = fresh !== null || askedNames.size > 0 || groups.length > 0;
-      const later = [...(unanswered?.changed.keys() ?? [])].map((name) => view.lookup(name) !== undefined);
+      let setsLater = false;
+      let removalsLater = false;
+      for (const name of unanswered?.changed.keys() ?? []) {
+        if (view.lookup(name) === undefined) removalsLater = true;
+        else setsLater = true;
+      }
       return {
-        sets: urgent || sets.size > 0 || later.includes(true),
-        removals: removals.size > 0 || later.includes(false),
+        sets: urgent || sets.size > 0 || setsLater,
+        removals: removals.size > 0 || removalsLater,
         urgent,
       };
     },

@@ -8,7 +8,7 @@ import { waitsFor } from './order.ts';
 import { typeUrls } from './resource-types.ts';
 import { entryBytes } from './stored.ts';
 import type { Transport } from './transport.ts';
-import { progressOf, type TypeStream } from './type-stream.ts';
+import { progressOf, type TypeStream, unranked } from './type-stream.ts';
 import { type View, versionOf } from './view.ts';
 import { endpointsToRepeat } from './warming.ts';
 
@@ -27,7 +27,8 @@ export function createPusher(
 
   /** Whether a type may go: nothing is before it in the order, or it has waited long enough. */
   function allowed(kind: 'sets' | 'removals', type: TypeStream, client: ConnectedClient): boolean {
-    const blocker = waitsFor(kind, type.typeUrl, ordered.map(progressOf));
+    const alone = ordered.length === 1 || type.rank === unranked;
+    const blocker = alone ? null : waitsFor(kind, type.typeUrl, ordered.map(progressOf));
     if (blocker === null) return true;
     const now = clock.nowMs();
     if (type.blockedSinceMs === null) {

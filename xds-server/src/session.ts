@@ -63,7 +63,12 @@ export function createSession(core: Core, transport: Transport): Session {
   }
 
   function flush(): void {
-    if (state.kind === 'open' && !core.holding()) push(state.client, state.view);
+    if (state.kind !== 'open' || core.holding()) return;
+    try {
+      push(state.client, state.view);
+    } catch (error) {
+      end({ code: statusCode.internal, details: error instanceof Error ? error.message : String(error) });
+    }
   }
 
   function wake(): void {
@@ -160,7 +165,16 @@ export function createSession(core: Core, transport: Transport): Session {
     if (request.variant === 'delta') handleDelta(type, request, client, known === undefined);
     else handleSotw(type, request, client, known === undefined);
     core.settled(client, typeUrl);
-    wake();
+    if (hasUnsent()) wake();
+  }
+
+  /** Most answers leave nothing to do. */
+  function hasUnsent(): boolean {
+    for (const { ledger, heartbeatDue } of types.values()) {
+      const { sets, removals } = ledger.unsent();
+      if (sets || removals || heartbeatDue) return true;
+    }
+    return false;
   }
 
   function handleDelta(

@@ -16,13 +16,16 @@ export function createTurns(clock: Clock): Turns {
 
   function run(): void {
     const end = clock.nowMs() + sliceMs;
-    for (const turn of queue) {
-      queue.delete(turn);
-      turn();
-      if (clock.nowMs() >= end) break;
+    try {
+      for (const turn of queue) {
+        queue.delete(turn);
+        turn();
+        if (clock.nowMs() >= end) break;
+      }
+    } finally {
+      scheduled = queue.size > 0;
+      if (scheduled) clock.soon(run);
     }
-    scheduled = queue.size > 0;
-    if (scheduled) clock.soon(run);
   }
 
   return {

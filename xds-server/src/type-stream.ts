@@ -34,7 +34,7 @@ export interface TypeStream {
 export const noContent: TypeStream['content'] = Object.freeze({ stored: [], removed: [] });
 
 /** Types without a place in the order come last; they wait for nobody. */
-const unranked = 99;
+export const unranked = 99;
 
 export function createTypeStream(
   core: Core,
