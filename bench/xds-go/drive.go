@@ -86,7 +86,7 @@ func (f *fleet) answer(to response) proto.Message {
 func (f *fleet) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient("unix:"+f.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// A thousand clients at once overrun a listener's backlog; they come back quickly, as proxies do.
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}}),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 20 * time.Second, Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(1<<30), grpc.WaitForReady(true)))
 }
 
