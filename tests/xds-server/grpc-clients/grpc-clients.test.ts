@@ -1,10 +1,10 @@
 // gRPC's own xDS clients: they name what they want (no wildcard), and take state-of-the-world.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { suite, type TestContext, test } from 'node:test';
+import { before, suite, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
@@ -24,10 +24,20 @@ const ads = create(ConfigSourceSchema, {
   configSourceSpecifier: { case: 'ads', value: {} },
   resourceApiVersion: ApiVersion.V3,
 });
-const clients = {
+const goClient = resolve(import.meta.dirname, '../../../build/grpc-client');
+const hasGo = spawnSync('go', ['version']).status === 0;
+const clients: Readonly<Record<string, readonly string[]>> = {
   'grpc-js-xds': [process.execPath, join(import.meta.dirname, 'client.mjs')],
   'python3-grpcio': ['/usr/bin/python3', join(import.meta.dirname, 'client.py')],
-} as const;
+  // Weir itself needs no Go, so a machine may be without.
+  ...(hasGo ? { 'grpc-go': [goClient] } : {}),
+};
+
+before(() => {
+  if (!hasGo) return;
+  const build = spawnSync('go', ['build', '-o', goClient, '.'], { cwd: join(import.meta.dirname, 'go') });
+  assert.equal(build.status, 0, String(build.stderr));
+});
 
 for (const [name, command] of Object.entries(clients)) {
   suite(name, () => {
