@@ -24,6 +24,7 @@ export {
   weir,
 } from './demo/stage.ts';
 export { tellStory } from './demo/story.ts';
+export { diffPolicies, type FlowChange } from './diff/diff-policies.ts';
 export { explainQuery, type QueryExplanation } from './explain/explain-query.ts';
 export { watchFolder } from './files/watch-folder.ts';
 export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';

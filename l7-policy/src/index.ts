@@ -4,6 +4,7 @@ export { PolicyTestFileError } from './conformance/policy-test-case.ts';
 export { type PolicyTestResult, runPolicyTests } from './conformance/run-policy-tests.ts';
 export { createEngine, defaultEngineOptions } from './engine/create-engine.ts';
 export { createLocalAllocator, type KnownIdentity } from './engine/local-allocator.ts';
+export { kindsAgree } from './engine/set-registry.ts';
 export { judgeRequest, type RequestVerdict } from './judge/judge-request.ts';
 export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdict.ts';
 export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';

@@ -28,7 +28,7 @@ suite('weir policy explain', () => {
     {
       title: 'says when a trailing slash is in the way',
       words: ['--from', 'cart', '--to', 'web', '--port', '80', '--http', 'GET /v1/items/'],
-      says: [/it would with the trailing slash changed/],
+      says: [/it would without the trailing slash/],
     },
     {
       title: 'names the header that is missing',

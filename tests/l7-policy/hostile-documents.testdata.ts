@@ -7,7 +7,7 @@ export interface HostileText {
 }
 
 const head = 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: hostile}\n';
-const spec = `${head}spec:\n  endpointSelector: {}\n`;
+const spec = `${head}spec:\n  endpointSelector: {}\n  ingressDeny: [{fromEntities: [none]}]\n`;
 const http = (rule: string): string =>
   `${spec}  ingress:\n  - toPorts:\n    - ports: [{port: "80", protocol: TCP}]\n      rules:\n        http:\n        - ${rule}\n`;
 const path = (pattern: string): string => http(`{path: ${JSON.stringify(pattern)}}`);

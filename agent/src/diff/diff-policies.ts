@@ -4,6 +4,7 @@ import {
   type Engine,
   type EngineState,
   type EntryVerdict,
+  kindsAgree,
   type L7Request,
   type L7Slot,
   lookupVerdict,
@@ -105,7 +106,12 @@ interface Judgement {
 function judgePiece(from: PartyState, to: PartyState, range: PortRange, state: EngineState): Judgement {
   const sides = [verdictOf(state, from, to, 'egress', range), verdictOf(state, to, from, 'ingress', range)];
   if (sides.some(({ kind }) => kind === 'deny')) return { state: 'denied', key: 'denied', slots: [] };
-  const slots = sides.map((side) => (side.kind === 'l7' ? slotsOf(state, side) : []));
+  const sets = sides.map((side) => (side.kind === 'l7' ? state.sets.get(side.set) : undefined));
+  const [first, second] = sets;
+  if (first !== undefined && second !== undefined && !kindsAgree(first.kind, second.kind)) {
+    return { state: 'denied', key: 'denied', slots: [] };
+  }
+  const slots = sets.map((set) => (set?.slots ?? []).flatMap((id) => state.slots.get(id) ?? []));
   const contents = slots.map((list) => list.map(slotContent).sort());
   return {
     state: sides.some(({ kind }) => kind === 'l7') ? 'rules' : 'allowed',
@@ -133,10 +139,6 @@ function entriesOf(
 ): readonly PolicyMapEntry[] {
   const policy = subject === null ? undefined : state.subjects.get(subject);
   return policy?.entries.filter((entry) => entry.direction === direction) ?? [];
-}
-
-function slotsOf(state: EngineState, verdict: EntryVerdict & { kind: 'l7' }): readonly L7Slot[] {
-  return (state.sets.get(verdict.set)?.slots ?? []).flatMap((id) => state.slots.get(id) ?? []);
 }
 
 function slotContent({ kind, rules, tls }: L7Slot): string {

@@ -52,8 +52,8 @@ export function judgeRequest(
     case 'tls':
       return judgeTls(slots, request, patterns);
     case 'listener':
-      // What the listener does is its own affair.
-      return passes;
+      // What the listener does is its own affair; server names are not.
+      return rules.some((rule) => rule.kind === 'tls') ? judgeTls(slots, request, patterns) : passes;
     case 'generic':
       return refused('no proxy serves l7proto');
   }
@@ -115,9 +115,13 @@ function withHints(
   if (rule.kind !== 'http' || rule.path === null) return conditions;
   const { path } = rule as HttpRule & { path: string };
   const [bare = ''] = request.path.split('?', 1);
+  const query = request.path.slice(bare.length);
+  const other = bare.endsWith('/') ? bare.slice(0, -1) : `${bare}/`;
+  const slash = bare.endsWith('/') ? 'without the trailing slash' : 'with a trailing slash';
   const variants: readonly (readonly [string, string])[] = [
     [bare, 'it would without the query string'],
-    [bare.endsWith('/') ? bare.slice(0, -1) : `${bare}/`, 'it would with the trailing slash changed'],
+    [`${other}${query}`, `it would ${slash}`],
+    [other, `it would without the query string and ${slash}`],
   ];
   const hint = variants.find(([text]) => text !== request.path && patterns.fullMatch(path, text));
   if (hint === undefined) return conditions;

@@ -76,12 +76,12 @@ function readL7(
   if (listener !== null && rules !== null) {
     refusals.error(fields.keyAt('listener'), 'Listener is not allowed with L7 rules');
   }
-  if (listener !== null) return listener;
+  const nameRules = serverNames.map(({ at, match }) => ({
+    rule: Object.freeze({ kind: 'tls', id: ruleId('tls', match), match } as const),
+    source: refusals.source(at),
+  }));
+  if (listener !== null) return { ...listener, rules: [...nameRules, ...listener.rules], tls };
   if (tls !== null || serverNames.length > 0) {
-    const nameRules = serverNames.map(({ at, match }) => ({
-      rule: Object.freeze({ kind: 'tls', id: ruleId('tls', match), match } as const),
-      source: refusals.source(at),
-    }));
     const inner = rules === null ? [] : rules.rules;
     return { kind: 'tls', rules: [...nameRules, ...inner], tls, at: fields.keyAt('serverNames') };
   }
