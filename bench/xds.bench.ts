@@ -100,9 +100,11 @@ async function measure(name: ServerName, order: Order): Promise<Figures> {
     const found: Figures = JSON.parse(text);
     return found;
   } finally {
-    const gone = new Promise((done) => server.once('exit', done));
-    server.kill('SIGKILL');
-    await gone;
+    if (server.exitCode === null && server.signalCode === null) {
+      const gone = new Promise((done) => server.once('exit', done));
+      server.kill('SIGKILL');
+      await gone;
+    }
     rmSync(directory, { recursive: true, force: true });
   }
 }
