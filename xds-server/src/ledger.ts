@@ -389,8 +389,8 @@ export function createLedger(view: LedgerView): Ledger {
       if (quarantined !== undefined) return { kind: 'refused', quarantined };
       if (unanswered !== null && inBatch(unanswered.batch, name)) {
         const { batch } = unanswered;
-        const held = batch.kind === 'names' || batch.kind === 'suspects' ? batch.before.get(name) : undefined;
-        return { kind: unanswered.changed.has(name) ? 'waiting' : 'sent', held: held ?? nothing };
+        const held = batch.kind === 'fresh' || batch.kind === 'empty' ? nothing : batch.before.get(name);
+        return { kind: unanswered.changed.has(name) ? 'waiting' : 'sent', held: held ?? unknown };
       }
       const held = pendingHeld(name) ?? (fresh === null ? undefined : nothing);
       return held === undefined ? { kind: 'in-force', target: view.lookup(name) } : { kind: 'waiting', held };
