@@ -258,10 +258,9 @@ suite('hostile clients', () => {
     good.on('error', () => undefined);
   });
 
-  test('a poisoned resource among 1,000 at 20 clients: 999 arrive within a second, and the report names the one', async () => {
+  test('a poisoned resource among 1,000 at 20 clients: 999 arrive, and the report names the one', async () => {
     const server = createXdsServer();
     const has = Array.from({ length: 20 }, (_, number) => refusingClient(server, `client ${number}`));
-    const started = performance.now();
     server.update({
       set: Array.from({ length: 1_000 }, (_, i) => cluster(`c${i}`, i === 617 ? 'poison' : 'fine')),
     });
@@ -273,26 +272,33 @@ suite('hostile clients', () => {
       });
     });
     await quarantined;
-    const took = performance.now() - started;
-    for (const names of has) assert.equal(names.size, 999);
+    for (const { names, responses } of has) {
+      assert.equal(names.size, 999);
+      // Halving 1,000 takes 10 rounds; each may send the good half beside the bad one.
+      assert.ok(responses() <= 2 * 10 + 2, `${responses()} responses`);
+    }
     assert.deepEqual(new Set(server.refusals().map(({ ref }) => ref.name)), new Set(['c617']));
     assert.equal(server.refusals().length, 20);
-    assert.ok(took < 1_000, `${took} ms`);
   });
 });
 
 /** Refuses a response with poison in it without a hint, and keeps none of it: the hardest client to serve. */
-function refusingClient(server: XdsServer, id: string): ReadonlySet<string> {
-  const has = new Set<string>();
+function refusingClient(
+  server: XdsServer,
+  id: string,
+): { names: ReadonlySet<string>; responses: () => number } {
+  const names = new Set<string>();
+  let responses = 0;
   const client = simulatedClient(server, {
     variant: 'delta',
     onResponse: ({ resources, nonce }) => {
       const refused = resources.some(({ value }) => value.includes('poison'));
-      if (!refused) for (const { name } of resources) has.add(name);
+      responses += 1;
+      if (!refused) for (const { name } of resources) names.add(name);
       const errorDetail = refused ? { errorDetail: { message: 'something is wrong' } } : {};
       setImmediate(() => client.delta({ typeUrl, responseNonce: nonce, ...errorDetail }));
     },
   });
   client.delta({ node: { id }, typeUrl });
-  return has;
+  return { names, responses: () => responses };
 }
