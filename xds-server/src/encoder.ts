@@ -37,7 +37,7 @@ export interface Encoder {
 /** Lists up to this length are compared by content; longer ones by identity, as chunks are shared. */
 const comparedItems = 16;
 /** Bytes of responses that are kept in case another stream needs them. */
-const rememberedBytes = 32 * 1024 * 1024;
+const rememberedBytes = 8 * 1024 * 1024;
 
 export function createEncoder(): Encoder {
   let serial = 0;
