@@ -1,21 +1,8 @@
-import {
-  createPatternMatcher,
-  type Direction,
-  type Engine,
-  type EngineState,
-  type EntryVerdict,
-  kindsAgree,
-  type L7Request,
-  type L7Slot,
-  lookupVerdict,
-  type PolicyMapEntry,
-} from '@weir/l7-policy';
-import { findParties, type Party, type PartyState } from './party.ts';
+import { createPatternMatcher, type Engine, type L7Request } from '@weir/l7-policy';
+import { findParties, type Party } from './party.ts';
+import { createPolicyView, type FlowState, type Judgement, type PolicyView } from './policy-view.ts';
 import { joined, type PortRange, pieces, portText, protocols } from './port-ranges.ts';
 import { requestText, sampleRequests } from './sample-request.ts';
-
-/** `rules`: passes through the proxy, which judges each request. */
-export type FlowState = 'allowed' | 'denied' | 'rules';
 
 /** Connections, or one request on them, whose verdict is not what it was. */
 export interface FlowChange {
@@ -37,8 +24,8 @@ const requestsPerRange = 20;
 export function diffPolicies(before: Engine, after: Engine): readonly FlowChange[] {
   const parties = findParties(before, after);
   const versions: Versions = {
-    before: { engine: before, state: before.state() },
-    after: { engine: after, state: after.state() },
+    before: { engine: before, view: createPolicyView(before.state()) },
+    after: { engine: after, view: createPolicyView(after.state()) },
   };
   return parties.flatMap((from) =>
     parties.filter((to) => isPair(from, to)).flatMap((to) => diffPair(from, to, versions)),
@@ -47,7 +34,7 @@ export function diffPolicies(before: Engine, after: Engine): readonly FlowChange
 
 interface Version {
   readonly engine: Engine;
-  readonly state: EngineState;
+  readonly view: PolicyView;
 }
 
 interface Versions {
@@ -68,12 +55,14 @@ interface Piece {
 }
 
 function diffPair(from: Party, to: Party, versions: Versions): FlowChange[] {
+  const signature = (version: 'before' | 'after') =>
+    versions[version].view.signature(from[version], to[version]);
+  if (signature('before') === signature('after')) return [];
   const judge = (version: 'before' | 'after', range: PortRange) =>
-    judgePiece(from[version], to[version], range, versions[version].state);
-  const entries = (['before', 'after'] as const).flatMap((version) => [
-    ...entriesOf(versions[version].state, from[version], 'egress'),
-    ...entriesOf(versions[version].state, to[version], 'ingress'),
-  ]);
+    versions[version].view.judge(from[version], to[version], range);
+  const entries = (['before', 'after'] as const).flatMap((version) =>
+    versions[version].view.entries(from[version], to[version]),
+  );
   const all = protocols.flatMap((protocol) =>
     pieces(protocol, entries).map(
       (range): Piece => ({ range, before: judge('before', range), after: judge('after', range) }),
@@ -94,55 +83,6 @@ function diffPair(from: Party, to: Party, versions: Versions): FlowChange[] {
     return diffPiece(from, to, first, 'any', versions);
   }
   return changed.flatMap((piece) => diffPiece(from, to, piece, portText(piece.range), versions));
-}
-
-interface Judgement {
-  readonly state: FlowState;
-  /** Equal keys, equal verdict on every request. */
-  readonly key: string;
-  readonly slots: readonly L7Slot[];
-}
-
-function judgePiece(from: PartyState, to: PartyState, range: PortRange, state: EngineState): Judgement {
-  const sides = [verdictOf(state, from, to, 'egress', range), verdictOf(state, to, from, 'ingress', range)];
-  if (sides.some(({ kind }) => kind === 'deny')) return { state: 'denied', key: 'denied', slots: [] };
-  const sets = sides.map((side) => (side.kind === 'l7' ? state.sets.get(side.set) : undefined));
-  const [first, second] = sets;
-  if (first !== undefined && second !== undefined && !kindsAgree(first.kind, second.kind)) {
-    return { state: 'denied', key: 'denied', slots: [] };
-  }
-  const slots = sets.map((set) => (set?.slots ?? []).flatMap((id) => state.slots.get(id) ?? []));
-  const contents = slots.map((list) => list.map(slotContent).sort());
-  return {
-    state: sides.some(({ kind }) => kind === 'l7') ? 'rules' : 'allowed',
-    key: sides.every(({ kind }) => kind === 'allow') ? 'allowed' : JSON.stringify(contents),
-    slots: slots.flat(),
-  };
-}
-
-function verdictOf(
-  state: EngineState,
-  subject: PartyState,
-  peer: PartyState,
-  direction: Direction,
-  { protocol, low }: PortRange,
-): EntryVerdict {
-  const policy = subject.subject === null ? undefined : state.subjects.get(subject.subject);
-  if (policy === undefined) return { kind: 'allow' };
-  return lookupVerdict(policy, { direction, identity: peer.identity, protocol, port: low }).verdict;
-}
-
-function entriesOf(
-  state: EngineState,
-  { subject }: PartyState,
-  direction: Direction,
-): readonly PolicyMapEntry[] {
-  const policy = subject === null ? undefined : state.subjects.get(subject);
-  return policy?.entries.filter((entry) => entry.direction === direction) ?? [];
-}
-
-function slotContent({ kind, rules, tls }: L7Slot): string {
-  return JSON.stringify([kind, rules.map(({ id }) => id).sort(), tls]);
 }
 
 function diffPiece(from: Party, to: Party, piece: Piece, ports: string, versions: Versions): FlowChange[] {
@@ -167,7 +107,7 @@ function diffPiece(from: Party, to: Party, piece: Piece, ports: string, versions
   if (before.state !== 'rules' || after.state !== 'rules') return [connection];
   const patterns = createPatternMatcher();
   const seen = new Set<string>();
-  const requests = [...before.slots, ...after.slots]
+  const requests = [...versions.before.view.slots(before), ...versions.after.view.slots(after)]
     .flatMap(({ rules }) => rules)
     .flatMap((rule) => sampleRequests(rule, patterns))
     .flatMap((request): FlowChange[] => {
