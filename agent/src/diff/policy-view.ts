@@ -103,9 +103,10 @@ export function createPolicyView(state: EngineState): PolicyView {
   ): EntryVerdict {
     const policy = subject.subject === null ? undefined : state.subjects.get(subject.subject);
     if (policy === undefined) return { kind: 'allow' };
+    const { key, identity, enforced } = policy;
     const entries = relevant(subject, peer, direction);
-    const key = { direction, identity: peer.identity, protocol, port: low };
-    return lookupVerdict({ ...policy, entries }, key).verdict;
+    const wanted = { direction, identity: peer.identity, protocol, port: low };
+    return lookupVerdict({ key, identity, enforced, entries }, wanted).verdict;
   }
 
   const slotsOf = (set: L7SetId): readonly L7Slot[] =>
