@@ -89,6 +89,11 @@ export const hostileTexts: readonly HostileText[] = [
     refused: false,
   },
   { name: 'a broken document over and over', text: 'kind: [\n---\n'.repeat(20_000), refused: true },
+  {
+    name: 'a broken document after many good ones',
+    text: `${Array.from({ length: 40 }, (_, i) => `${spec.replace('hostile', `n${i}`)}---\n`).join('')}${head}spec: {endpointSelector: {}, ingress: [{fromEndpoints: [{matchLabels: {a: b}}], toPorts: [`,
+    refused: true,
+  },
   { name: 'control characters', text: `${spec}  description: "${'\u0001'.repeat(1000)}"\n`, refused: false },
   { name: 'zero bytes', text: '\0'.repeat(mebibyte), refused: true },
   { name: 'lone surrogates', text: `${spec}  description: "\ud800"\n`, refused: false },

@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import { Composer, type Document, isAlias, isMap, isNode, isScalar, isSeq, Parser } from 'yaml';
 import type { Value } from './value.ts';
 
 /** Bounds on what one file may hold; past them it is refused. */
@@ -23,20 +23,21 @@ export function readYaml(text: string): YamlFile {
   }
   const deep = tooDeep(text);
   if (deep !== null) return refuse(deep, `values are nested more than ${limits.depth} deep`);
-  let parsed: readonly Document.Parsed[];
+  const parsed: Document.Parsed[] = [];
+  const problems: YamlFile['problems'][number][] = [];
   try {
     // Keys that stand twice are found below: the library compares each with all others.
-    const documents = parseAllDocuments(text, { logLevel: 'silent', prettyErrors: false, uniqueKeys: false });
-    parsed = 'empty' in documents ? [] : documents;
+    const composer = new Composer({ logLevel: 'silent', prettyErrors: false, uniqueKeys: false });
+    for (const document of composer.compose(new Parser().parse(text))) {
+      parsed.push(document);
+      for (const { pos, message } of document.errors.slice(0, limits.problems)) {
+        problems.push({ at: pos[0], message: `this is not YAML: ${firstLine(message)}` });
+      }
+      if (problems.length >= limits.problems) break;
+    }
   } catch (error) {
     return refuse(0, `this is not YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const problems = parsed.slice(0, limits.problems).flatMap((document) =>
-    document.errors.slice(0, limits.problems).map((error) => ({
-      at: error.pos[0],
-      message: `this is not YAML: ${firstLine(error.message)}`,
-    })),
-  );
   if (problems.length > 0) return { documents: [], problems };
   const budget = { aliased: 0, values: 0 };
   try {
