@@ -1,7 +1,7 @@
 import type { SectionEffect } from '../model/policy.ts';
 import type { Direction } from '../types/subject-policy.ts';
 import type { DraftGrant, DraftRule } from './build-rule.ts';
-import { type Fields, optionalBoolean, optionalText, readFields, readList } from './fields.ts';
+import { type Fields, optionalBoolean, optionalText, readFields, readList, warnOfNulls } from './fields.ts';
 import { namespaceLabel, readSelector } from './label-selector.ts';
 import { type PeerScope, peerFieldNames, readPeers } from './peers.ts';
 import { readIcmps } from './ports.ts';
@@ -189,6 +189,7 @@ function readItem(
   const known = [...peerFieldNames(direction, deny), 'toPorts', 'icmps', ...(deny ? [] : ['authentication'])];
   const fields = readFields(refusals, item, `${section}[]`, known);
   if (fields === null) return [];
+  warnOfNulls(refusals, fields, ['toPorts', 'icmps'], `${section}[]`);
   checkAuthentication(refusals, fields);
   const peers = readPeers(refusals, fields, direction, { scope, clusterName });
   const toPorts = fields.get('toPorts');

@@ -66,6 +66,23 @@ function fieldsOf(value: MapValue): Fields {
   };
 }
 
+/** A condition with nothing behind it is none, as in Kubernetes; whoever wrote its name meant one. */
+export function warnOfNulls(
+  refusals: Refusals,
+  fields: Fields,
+  names: readonly string[],
+  what: string,
+): void {
+  for (const name of names) {
+    if (!fields.isNull(name)) continue;
+    refusals.warn(
+      fields.keyAt(name),
+      `${what}.${name} has nothing behind it, which is as if it were missing: it limits nothing`,
+      'write a value, or remove the field',
+    );
+  }
+}
+
 /** The items of a list; a value that is no list is refused and gives none. */
 export function readList(refusals: Refusals, value: Value, what: string): readonly Value[] {
   if (value.kind === 'list') return value.items;

@@ -1,6 +1,6 @@
 import type { HeaderMatchSpec, PendingHttpRule, RuleAt } from '../model/policy.ts';
 import type { MismatchAction } from '../types/l7-rule.ts';
-import { type Fields, optionalText, readFields, readList, readText } from './fields.ts';
+import { type Fields, optionalText, readFields, readList, readText, warnOfNulls } from './fields.ts';
 import type { Refusals } from './refusals.ts';
 import { ruleId } from './rule-id.ts';
 import type { Value } from './value.ts';
@@ -12,8 +12,10 @@ const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 export function readHttpRules(refusals: Refusals, value: Value): RuleAt[] {
   return readList(refusals, value, 'rules.http').flatMap((item) => {
     const what = 'rules.http[]';
-    const fields = readFields(refusals, item, what, ['method', 'path', 'host', 'headers', 'headerMatches']);
+    const known = ['method', 'path', 'host', 'headers', 'headerMatches'];
+    const fields = readFields(refusals, item, what, known);
     if (fields === null) return [];
+    warnOfNulls(refusals, fields, known, what);
     const content = {
       method: readRegex(refusals, fields, 'method', what),
       path: readRegex(refusals, fields, 'path', what),
@@ -32,6 +34,7 @@ export function readGrpcRules(refusals: Refusals, value: Value): RuleAt[] {
     const what = 'rules.grpc[]';
     const fields = readFields(refusals, item, what, ['service', 'method']);
     if (fields === null) return [];
+    warnOfNulls(refusals, fields, ['service', 'method'], what);
     const content = {
       service: exactOrRegex(readRegex(refusals, fields, 'service', what)),
       method: exactOrRegex(readRegex(refusals, fields, 'method', what)),

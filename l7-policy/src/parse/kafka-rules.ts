@@ -1,6 +1,6 @@
 import { apiKeyByName, apiKeysByRole } from '../model/kafka-api.ts';
 import type { RuleAt } from '../model/policy.ts';
-import { type Fields, optionalText, readFields, readList } from './fields.ts';
+import { type Fields, optionalText, readFields, readList, warnOfNulls } from './fields.ts';
 import type { Refusals } from './refusals.ts';
 import { ruleId } from './rule-id.ts';
 import type { Value } from './value.ts';
@@ -9,8 +9,10 @@ import type { Value } from './value.ts';
 export function readKafkaRules(refusals: Refusals, value: Value): RuleAt[] {
   return readList(refusals, value, 'rules.kafka').flatMap((item) => {
     const what = 'rules.kafka[]';
-    const fields = readFields(refusals, item, what, ['role', 'apiKey', 'apiVersion', 'clientID', 'topic']);
+    const known = ['role', 'apiKey', 'apiVersion', 'clientID', 'topic'];
+    const fields = readFields(refusals, item, what, known);
     if (fields === null) return [];
+    warnOfNulls(refusals, fields, known, what);
     const content = {
       apiKeys: readApiKeys(refusals, fields, what),
       apiVersion: readApiVersion(refusals, fields, what),

@@ -1,7 +1,7 @@
 import type { PortMatch, RuleAt } from '../model/policy.ts';
 import type { L7Kind } from '../types/l7-rule.ts';
 import type { Direction, SlotTls } from '../types/subject-policy.ts';
-import { type Fields, optionalText, readFields, readList } from './fields.ts';
+import { type Fields, optionalText, readFields, readList, warnOfNulls } from './fields.ts';
 import { readGrpcRules, readHttpRules, readSecret } from './http-rules.ts';
 import { readKafkaRules } from './kafka-rules.ts';
 import { readNameOrPattern, readServerNames } from './name-pattern.ts';
@@ -41,6 +41,7 @@ export function readToPorts(refusals: Refusals, value: Value, context: ToPortsCo
   return readList(refusals, value, 'toPorts').flatMap((item) => {
     const fields = readFields(refusals, item, 'toPorts[]', context.deny ? ['ports'] : allowFields);
     if (fields === null) return [];
+    warnOfNulls(refusals, fields, ['rules', 'serverNames', 'listener', 'terminatingTLS'], 'toPorts[]');
     const list = fields.get('ports');
     const ports = list === null ? { ports: [], written: [] } : readPorts(refusals, list, 'toPorts[].ports');
     const l7 = context.deny ? null : readL7(refusals, fields, ports, context);
