@@ -81,9 +81,11 @@ export interface EnvoyProcess {
 const settledAfterMs = 5_000;
 const firstBackoffMs = 100;
 const longestBackoffMs = 5_000;
+/** How often to ask whether it is ready: often while it starts, less when it waits for its xDS server. */
 const readyIntervalMs = 10;
-/** How long an Envoy may take to get ready before its starting state is only reported, in ms. */
-const startupMs = 60_000;
+const longReadyIntervalMs = 100;
+/** How long a process may take to end before the next, harder means. */
+const stopMs = 5_000;
 
 /** Makes a supervisor; nothing runs before `start`. */
 export function createEnvoyProcess(options: EnvoyProcessOptions): EnvoyProcess {
@@ -116,7 +118,7 @@ export function createEnvoyProcess(options: EnvoyProcessOptions): EnvoyProcess {
     const watching = options.watchProcess(pid);
     watch = watching;
     state = { kind: 'starting', pid };
-    void untilReady(adminSocketPath, startupMs, () => watch === watching).then(
+    void untilReady(adminSocketPath, Number.POSITIVE_INFINITY, () => watch === watching).then(
       () => {
         if (watch !== watching) return;
         state = { kind: 'ready', pid };
@@ -195,8 +197,6 @@ export function createEnvoyProcess(options: EnvoyProcessOptions): EnvoyProcess {
   };
 }
 
-const stopMs = 5_000;
-
 /**
  * No hot restart: it would want a base id that no other Envoy on the machine has, and a new process
  * could not take over connections anyway.
@@ -234,14 +234,16 @@ async function spawnDetached(options: EnvoyProcessOptions, args: readonly string
 }
 
 async function untilReady(socketPath: string, deadlineMs: number, goOn: () => boolean): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
+  const since = performance.now();
+  const deadline = since + deadlineMs;
   let seen = 'nothing';
   while (goOn()) {
     const answer = await askAdmin(socketPath, '/ready').catch((error: Error) => error);
     if (!(answer instanceof Error) && answer.status === 200) return;
     seen = answer instanceof Error ? answer.message : `${answer.status} ${answer.body.trim()}`;
-    if (performance.now() >= deadline) break;
-    await delay(readyIntervalMs);
+    const now = performance.now();
+    if (now >= deadline) break;
+    await delay(now - since < 2_000 ? readyIntervalMs : longReadyIntervalMs);
   }
   throw new Error(`Envoy is not ready after ${deadlineMs} ms; its admin socket ${socketPath} said: ${seen}`);
 }

@@ -269,3 +269,23 @@ test('records that Envoy wrote are received, and none was lost', async () => {
   assert.equal((await accessLogCounts(envoy.adminSocketPath)).dropped, 0);
   assert.deepEqual(problems, []);
 });
+
+test('without a receiver requests are served as ever, and a new receiver gets records again', async () => {
+  await receiver.close();
+  for (let index = 0; index < 20; index += 1) {
+    assert.equal(await status(port.one, 'GET /public/alone HTTP/1.1\r\nHost: s\r\n\r\n'), 200);
+  }
+  receiver = await createAccessLogReceiver({
+    socketPath: envoy.accessLogSocketPath,
+    onRecords: (batch) => records.push(...batch),
+    onProblem: (message) => problems.push(message),
+  });
+  await until(
+    async () => {
+      await status(port.one, 'GET /public/together HTTP/1.1\r\nHost: s\r\n\r\n');
+      return records.some(({ path }) => path === '/public/together');
+    },
+    'records come again',
+    15_000,
+  );
+});
