@@ -25,6 +25,7 @@ import { createPlaces } from './flows/places.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { acceptLocal } from './network/accept-local.ts';
 import { ensureBpffs } from './network/bpffs.ts';
+import { checkKernel } from './network/check-kernel.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange, isListenedOn } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
@@ -73,6 +74,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
 
   // The kernel: what stands there is read, not changed.
   await ensureBpffs(options.bpffs);
+  checkKernel(options.bpffs);
   const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
   await installRouting(instance, runIp);
   const redirector = openRedirector(datapath, allocationStore(store), {
