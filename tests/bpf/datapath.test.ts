@@ -380,10 +380,11 @@ describe('events, sockets and processes', () => {
   test('the exit of a process is seen, child or not', async () => {
     const child = spawn('sleep', ['100']);
     const watch = watchProcess(child.pid!);
+    const reaped = once(child, 'exit');
     child.kill('SIGKILL');
     await watch.exited;
     watch.close();
-    await once(child, 'exit');
+    await reaped;
     assert.throws(
       () => watchProcess(child.pid!),
       (error: unknown) => error instanceof BpfError && error.code === 'ESRCH',
