@@ -43,7 +43,12 @@ process.exit(failed > 0 || passed === 0 ? 1 : 0);
 
 async function runFiles(group: readonly string[], concurrency: number): Promise<void> {
   if (group.length === 0) return;
-  const stream = run({ files: group.map((file) => resolve(root, file)), concurrency, cwd: root, timeout: HANGS_AFTER_MS });
+  const stream = run({
+    files: group.map((file) => resolve(root, file)),
+    concurrency,
+    cwd: root,
+    timeout: HANGS_AFTER_MS,
+  });
   stream.on('test:pass', (event) => {
     if (event.details.type !== 'suite' && !isFile(event.name)) passed += 1;
   });
