@@ -27,9 +27,9 @@ struct handle {
 #define MAX_ARGUMENTS 6
 struct arguments {
 	napi_value values[MAX_ARGUMENTS];
-	/* Operands of the operation, for error texts. */
-	const char *operation;
 };
+
+#define MAX_TEXT 4096
 
 struct bytes {
 	void *data;
@@ -38,6 +38,11 @@ struct bytes {
 
 /* value.c: all of these throw and give false (or NULL) when the argument is not what it must be. */
 bool get_arguments(napi_env env, napi_callback_info info, size_t count, struct arguments *arguments);
+/* Reads all arguments, a letter of `types` each: d a descriptor and o an object (struct handle **), u a number
+ * (uint32_t *), b bytes (struct bytes *), t a text (char * of MAX_TEXT), v anything (napi_value *). */
+bool read_arguments(napi_env env, napi_callback_info info, const char *types, ...);
+/* `count` times `size` bytes are there. */
+bool has_bytes(napi_env env, const struct bytes *bytes, size_t count, size_t size);
 bool get_u32(napi_env env, napi_value value, uint32_t *number);
 bool get_text(napi_env env, napi_value value, char *text, size_t capacity);
 bool is_null(napi_env env, napi_value value);
@@ -51,6 +56,7 @@ napi_value new_bool(napi_env env, bool value);
 napi_value new_text(napi_env env, const char *text);
 napi_value undefined(napi_env env);
 void set_property(napi_env env, napi_value object, const char *name, napi_value value);
+void set_number(napi_env env, napi_value object, const char *name, uint32_t number);
 
 /* error.c */
 void log_begin(void);
@@ -58,12 +64,17 @@ napi_value throw_errno(napi_env env, int error, const char *format, ...) __attri
 napi_value throw_type(napi_env env, const char *message);
 void error_setup(napi_env env);
 
+/* object.c: the members of a structure or the values of an enum. */
+struct btf;
+napi_value describe_type(napi_env env, struct btf *btf, uint32_t id);
+
 #define FUNCTION(NAME) napi_value NAME(napi_env env, napi_callback_info info)
 FUNCTION(set_error_class);
 FUNCTION(close_handle);
 FUNCTION(open_object);
 FUNCTION(object_maps);
 FUNCTION(set_max_entries);
+FUNCTION(use_map);
 FUNCTION(set_constant);
 FUNCTION(load_object);
 FUNCTION(take_map);
@@ -73,13 +84,13 @@ FUNCTION(open_pinned);
 FUNCTION(open_map_by_id);
 FUNCTION(pin);
 FUNCTION(map_info);
+FUNCTION(map_types);
 FUNCTION(map_lookup);
 FUNCTION(map_update);
 FUNCTION(map_delete);
 FUNCTION(map_lookup_batch);
 FUNCTION(map_update_batch);
 FUNCTION(map_delete_batch);
-FUNCTION(possible_cpus);
 FUNCTION(program_info);
 FUNCTION(open_program_by_id);
 FUNCTION(run_program);
@@ -89,6 +100,7 @@ FUNCTION(query_tc);
 FUNCTION(interfaces);
 FUNCTION(attach_cgroup);
 FUNCTION(open_ring);
+FUNCTION(drain_ring);
 FUNCTION(watch_process);
 FUNCTION(destroy_socket);
 FUNCTION(probe_map_type);

@@ -17,10 +17,9 @@ static napi_value answer(napi_env env, int result, const char *what, uint32_t nu
 /* probeMapType(enum bpf_map_type) */
 FUNCTION(probe_map_type)
 {
-	struct arguments arguments;
 	uint32_t type;
 
-	if (!get_arguments(env, info, 1, &arguments) || !get_u32(env, arguments.values[0], &type))
+	if (!read_arguments(env, info, "u", &type))
 		return NULL;
 	log_begin();
 	return answer(env, libbpf_probe_bpf_map_type(type, NULL), "map type", type);
@@ -29,10 +28,9 @@ FUNCTION(probe_map_type)
 /* probeProgramType(enum bpf_prog_type) */
 FUNCTION(probe_program_type)
 {
-	struct arguments arguments;
 	uint32_t type;
 
-	if (!get_arguments(env, info, 1, &arguments) || !get_u32(env, arguments.values[0], &type))
+	if (!read_arguments(env, info, "u", &type))
 		return NULL;
 	log_begin();
 	return answer(env, libbpf_probe_bpf_prog_type(type, NULL), "program type", type);
@@ -41,11 +39,9 @@ FUNCTION(probe_program_type)
 /* probeHelper(enum bpf_prog_type, enum bpf_func_id) */
 FUNCTION(probe_helper)
 {
-	struct arguments arguments;
 	uint32_t type, helper;
 
-	if (!get_arguments(env, info, 2, &arguments) || !get_u32(env, arguments.values[0], &type) ||
-	    !get_u32(env, arguments.values[1], &helper))
+	if (!read_arguments(env, info, "uu", &type, &helper))
 		return NULL;
 	log_begin();
 	return answer(env, libbpf_probe_bpf_helper(type, helper, NULL), "helper", helper);

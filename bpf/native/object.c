@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Object files: open, set sizes and constants, load, take out maps and programs, describe types. */
+/* Object files: open, set sizes, maps and constants, load, take out maps and programs, describe types. */
 #include "addon.h"
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -15,14 +15,14 @@ static void close_object(struct handle *handle)
 FUNCTION(open_object)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options);
-	char path[4096], root[4096];
-	struct arguments arguments;
+	char path[MAX_TEXT], root[MAX_TEXT];
 	struct bpf_object *object;
+	napi_value pin_root;
 
-	if (!get_arguments(env, info, 2, &arguments) || !get_text(env, arguments.values[0], path, sizeof(path)))
+	if (!read_arguments(env, info, "tv", path, &pin_root))
 		return NULL;
-	if (!is_null(env, arguments.values[1])) {
-		if (!get_text(env, arguments.values[1], root, sizeof(root)))
+	if (!is_null(env, pin_root)) {
+		if (!get_text(env, pin_root, root, sizeof(root)))
 			return NULL;
 		options.pin_root_path = root;
 	}
@@ -36,14 +36,12 @@ FUNCTION(open_object)
 /* objectMaps(object): names of the maps it declares */
 FUNCTION(object_maps)
 {
-	struct arguments arguments;
 	struct handle *object;
 	struct bpf_map *map;
 	napi_value names;
 	uint32_t count = 0;
 
-	if (!get_arguments(env, info, 1, &arguments) ||
-	    !(object = get_handle(env, arguments.values[0], HANDLE_OBJECT)))
+	if (!read_arguments(env, info, "o", &object))
 		return NULL;
 	napi_create_array(env, &names);
 	bpf_object__for_each_map(map, object->pointer) {
@@ -56,21 +54,38 @@ FUNCTION(object_maps)
 /* setMaxEntries(object, map, entries): before loading */
 FUNCTION(set_max_entries)
 {
-	struct arguments arguments;
 	struct handle *object;
 	struct bpf_map *map;
+	char name[MAX_TEXT];
 	uint32_t entries;
-	char name[128];
 	int error;
 
-	if (!get_arguments(env, info, 3, &arguments) ||
-	    !(object = get_handle(env, arguments.values[0], HANDLE_OBJECT)) ||
-	    !get_text(env, arguments.values[1], name, sizeof(name)) || !get_u32(env, arguments.values[2], &entries))
+	if (!read_arguments(env, info, "otu", &object, name, &entries))
 		return NULL;
 	log_begin();
 	map = bpf_object__find_map_by_name(object->pointer, name);
 	error = map ? bpf_map__set_max_entries(map, entries) : -ENOENT;
 	return error ? throw_errno(env, error, "set size of map %s to %u", name, entries) : undefined(env);
+}
+
+/* useMap(object, name, map | null): before loading; null makes a map of its own. Neither way is it pinned. */
+FUNCTION(use_map)
+{
+	struct handle *object, *used = NULL;
+	struct bpf_map *map;
+	char name[MAX_TEXT];
+	napi_value given;
+	int error;
+
+	if (!read_arguments(env, info, "otv", &object, name, &given) ||
+	    (!is_null(env, given) && !(used = get_handle(env, given, HANDLE_FD))))
+		return NULL;
+	log_begin();
+	map = bpf_object__find_map_by_name(object->pointer, name);
+	error = map ? bpf_map__set_pin_path(map, NULL) : -ENOENT;
+	if (!error && used)
+		error = bpf_map__reuse_fd(map, used->fd);
+	return error ? throw_errno(env, error, "use a map as %s", name) : undefined(env);
 }
 
 /* The place of a `const volatile` variable among the bytes of .rodata; -1 when there is none of that size. */
@@ -95,24 +110,19 @@ static int constant_offset(struct btf *btf, const char *name, size_t length)
 /* setConstant(object, name, bytes): before loading */
 FUNCTION(set_constant)
 {
-	struct arguments arguments;
-	struct handle *object;
 	struct bpf_map *map, *found = NULL;
+	struct handle *object;
+	char name[MAX_TEXT];
 	struct bytes bytes;
-	char name[128];
 	size_t size = 0;
 	char *data;
 	int offset;
 
-	if (!get_arguments(env, info, 3, &arguments) ||
-	    !(object = get_handle(env, arguments.values[0], HANDLE_OBJECT)) ||
-	    !get_text(env, arguments.values[1], name, sizeof(name)) ||
-	    !get_bytes(env, arguments.values[2], 1, &bytes))
+	if (!read_arguments(env, info, "otb", &object, name, &bytes))
 		return NULL;
 	log_begin();
 	bpf_object__for_each_map(map, object->pointer) {
-		const char *map_name = bpf_map__name(map);
-		const char *dot = strrchr(map_name, '.');
+		const char *dot = strrchr(bpf_map__name(map), '.');
 
 		if (bpf_map__is_internal(map) && dot && !strcmp(dot, ".rodata"))
 			found = map;
@@ -128,18 +138,17 @@ FUNCTION(set_constant)
 /* loadObject(object): pinned maps are used again when they are compatible */
 FUNCTION(load_object)
 {
-	struct arguments arguments;
 	struct handle *object;
 	int error;
 
-	if (!get_arguments(env, info, 1, &arguments) ||
-	    !(object = get_handle(env, arguments.values[0], HANDLE_OBJECT)))
+	if (!read_arguments(env, info, "o", &object))
 		return NULL;
 	log_begin();
 	error = bpf_object__load(object->pointer);
 	return error ? throw_errno(env, error, "load object %s", bpf_object__name(object->pointer)) : undefined(env);
 }
 
+/* A descriptor of its own, which outlives the object. */
 static napi_value take(napi_env env, int fd, const char *what, const char *name)
 {
 	int copy = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -147,84 +156,73 @@ static napi_value take(napi_env env, int fd, const char *what, const char *name)
 	return copy < 0 ? throw_errno(env, fd < 0 ? ENOENT : errno, "take %s %s", what, name) : new_fd(env, copy);
 }
 
-/* takeMap(object, name): outlives the object */
+/* takeMap(object, name) */
 FUNCTION(take_map)
 {
-	struct arguments arguments;
 	struct handle *object;
-	char name[128];
+	char name[MAX_TEXT];
 
-	if (!get_arguments(env, info, 2, &arguments) ||
-	    !(object = get_handle(env, arguments.values[0], HANDLE_OBJECT)) ||
-	    !get_text(env, arguments.values[1], name, sizeof(name)))
+	if (!read_arguments(env, info, "ot", &object, name))
 		return NULL;
 	return take(env, bpf_object__find_map_fd_by_name(object->pointer, name), "map", name);
 }
 
-/* takeProgram(object, name): outlives the object */
+/* takeProgram(object, name) */
 FUNCTION(take_program)
 {
-	struct arguments arguments;
 	struct bpf_program *program;
 	struct handle *object;
-	char name[128];
+	char name[MAX_TEXT];
 
-	if (!get_arguments(env, info, 2, &arguments) ||
-	    !(object = get_handle(env, arguments.values[0], HANDLE_OBJECT)) ||
-	    !get_text(env, arguments.values[1], name, sizeof(name)))
+	if (!read_arguments(env, info, "ot", &object, name))
 		return NULL;
 	program = bpf_object__find_program_by_name(object->pointer, name);
 	return take(env, program ? bpf_program__fd(program) : -1, "program", name);
 }
 
-static napi_value describe_struct(napi_env env, struct btf *btf, const struct btf_type *type)
+static napi_value member(napi_env env, struct btf *btf, uint32_t name)
 {
-	napi_value result, members, member;
+	napi_value result;
 
 	napi_create_object(env, &result);
-	napi_create_array(env, &members);
-	for (int i = 0; i < btf_vlen(type); i++) {
-		const struct btf_member *field = &btf_members(type)[i];
-
-		napi_create_object(env, &member);
-		set_property(env, member, "name", new_text(env, btf__name_by_offset(btf, field->name_off)));
-		set_property(env, member, "offset", new_u32(env, btf_member_bit_offset(type, i) / 8));
-		set_property(env, member, "size", new_u32(env, btf__resolve_size(btf, field->type)));
-		napi_set_element(env, members, i, member);
-	}
-	set_property(env, result, "size", new_u32(env, type->size));
-	set_property(env, result, "members", members);
+	set_property(env, result, "name", new_text(env, btf__name_by_offset(btf, name)));
 	return result;
 }
 
-static napi_value describe_enum(napi_env env, struct btf *btf, const struct btf_type *type)
+napi_value describe_type(napi_env env, struct btf *btf, uint32_t id)
 {
-	napi_value result, members, member;
+	const struct btf_type *type = btf__type_by_id(btf, id);
+	bool structure = type && btf_is_struct(type);
+	napi_value result, list, item;
 
+	if (!structure && !(type && btf_is_enum(type)))
+		return undefined(env);
 	napi_create_object(env, &result);
-	napi_create_array(env, &members);
+	napi_create_array(env, &list);
 	for (int i = 0; i < btf_vlen(type); i++) {
-		const struct btf_enum *value = &btf_enum(type)[i];
-
-		napi_create_object(env, &member);
-		set_property(env, member, "name", new_text(env, btf__name_by_offset(btf, value->name_off)));
-		set_property(env, member, "value", new_u32(env, value->val));
-		napi_set_element(env, members, i, member);
+		if (structure) {
+			item = member(env, btf, btf_members(type)[i].name_off);
+			set_number(env, item, "offset", btf_member_bit_offset(type, i) / 8);
+			set_number(env, item, "size", btf__resolve_size(btf, btf_members(type)[i].type));
+		} else {
+			item = member(env, btf, btf_enum(type)[i].name_off);
+			set_number(env, item, "value", btf_enum(type)[i].val);
+		}
+		napi_set_element(env, list, i, item);
 	}
-	set_property(env, result, "size", new_u32(env, type->size));
-	set_property(env, result, "values", members);
+	set_number(env, result, "size", type->size);
+	set_property(env, result, structure ? "members" : "values", list);
 	return result;
 }
 
 /* describeTypes(path): every named struct and enum in the BTF of an object file, by name */
 FUNCTION(describe_types)
 {
-	struct arguments arguments;
-	char path[4096];
+	char path[MAX_TEXT];
 	napi_value types;
 	struct btf *btf;
 
-	if (!get_arguments(env, info, 1, &arguments) || !get_text(env, arguments.values[0], path, sizeof(path)))
+	if (!read_arguments(env, info, "t", path))
 		return NULL;
 	log_begin();
 	btf = btf__parse(path, NULL);
@@ -235,10 +233,8 @@ FUNCTION(describe_types)
 		const struct btf_type *type = btf__type_by_id(btf, id);
 		const char *name = btf__name_by_offset(btf, type->name_off);
 
-		if (*name && btf_is_struct(type))
-			set_property(env, types, name, describe_struct(env, btf, type));
-		else if (*name && btf_is_enum(type))
-			set_property(env, types, name, describe_enum(env, btf, type));
+		if (*name && (btf_is_struct(type) || btf_is_enum(type)))
+			set_property(env, types, name, describe_type(env, btf, id));
 	}
 	btf__free(btf);
 	return types;

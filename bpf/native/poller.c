@@ -149,13 +149,12 @@ static napi_value start(napi_env env, int fd, struct ring_buffer *ring, struct p
 /* openRing(map, callback): callback gets a Buffer of records */
 FUNCTION(open_ring)
 {
-	struct arguments arguments;
+	napi_value callback, result;
 	struct poller *poller;
 	struct handle *map;
-	napi_value result;
 	int fd;
 
-	if (!get_arguments(env, info, 2, &arguments) || !(map = get_handle(env, arguments.values[0], HANDLE_FD)))
+	if (!read_arguments(env, info, "dv", &map, &callback))
 		return NULL;
 	log_begin();
 	poller = calloc(1, sizeof(*poller));
@@ -163,7 +162,7 @@ FUNCTION(open_ring)
 	poller->ring = ring_buffer__new(map->fd, collect, poller, NULL);
 	fd = poller->ring ? dup(ring_buffer__epoll_fd(poller->ring)) : -1;
 	result = fd < 0 ? throw_errno(env, errno, "open a ring buffer")
-			: start(env, fd, poller->ring, poller, arguments.values[1], "weir ring buffer");
+			: start(env, fd, poller->ring, poller, callback, "weir ring buffer");
 	if (!result) {
 		ring_buffer__free(poller->ring);
 		free(poller->batch);
@@ -174,23 +173,43 @@ FUNCTION(open_ring)
 	return result;
 }
 
+/* drainRing(map): what it holds now, for a ring buffer that nobody else reads */
+FUNCTION(drain_ring)
+{
+	struct poller poller = {};
+	struct handle *map;
+	napi_value result;
+
+	if (!read_arguments(env, info, "d", &map))
+		return NULL;
+	log_begin();
+	poller.ring = ring_buffer__new(map->fd, collect, &poller, NULL);
+	if (!poller.ring)
+		return throw_errno(env, errno, "open a ring buffer");
+	poller.batch = malloc(BATCH_BYTES);
+	ring_buffer__consume(poller.ring);
+	napi_create_buffer_copy(env, poller.batch_length, poller.batch, NULL, &result);
+	ring_buffer__free(poller.ring);
+	free(poller.batch);
+	return result;
+}
+
 /* watchProcess(pid, callback): callback is called once, when the process has exited */
 FUNCTION(watch_process)
 {
-	struct arguments arguments;
+	napi_value callback, result;
 	struct poller *poller;
-	napi_value result;
 	uint32_t pid;
 	int fd;
 
-	if (!get_arguments(env, info, 2, &arguments) || !get_u32(env, arguments.values[0], &pid))
+	if (!read_arguments(env, info, "uv", &pid, &callback))
 		return NULL;
 	log_begin();
 	fd = syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
 		return throw_errno(env, errno, "watch process %u", pid);
 	poller = calloc(1, sizeof(*poller));
-	result = start(env, fd, NULL, poller, arguments.values[1], "weir process watch");
+	result = start(env, fd, NULL, poller, callback, "weir process watch");
 	if (!result) {
 		close(fd);
 		free(poller);

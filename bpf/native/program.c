@@ -4,10 +4,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <net/if.h>
 #include <stdio.h>
 
 #define MAX_MAPS 64
+/* Room for what a program adds to a packet. */
+#define MAX_GROWTH 256
 
 /* programInfo(program) */
 FUNCTION(program_info)
@@ -15,11 +18,10 @@ FUNCTION(program_info)
 	uint32_t maps[MAX_MAPS], length = sizeof(struct bpf_prog_info);
 	struct bpf_prog_info facts = { .nr_map_ids = MAX_MAPS, .map_ids = (uintptr_t)maps };
 	napi_value result, map_ids;
-	struct arguments arguments;
 	struct handle *program;
 	char tag[17];
 
-	if (!get_arguments(env, info, 1, &arguments) || !(program = get_handle(env, arguments.values[0], HANDLE_FD)))
+	if (!read_arguments(env, info, "d", &program))
 		return NULL;
 	log_begin();
 	if (bpf_obj_get_info_by_fd(program->fd, &facts, &length))
@@ -30,7 +32,7 @@ FUNCTION(program_info)
 	for (uint32_t i = 0; i < facts.nr_map_ids && i < MAX_MAPS; i++)
 		napi_set_element(env, map_ids, i, new_u32(env, maps[i]));
 	napi_create_object(env, &result);
-	set_property(env, result, "id", new_u32(env, facts.id));
+	set_number(env, result, "id", facts.id);
 	set_property(env, result, "name", new_text(env, facts.name));
 	set_property(env, result, "tag", new_text(env, tag));
 	set_property(env, result, "mapIds", map_ids);
@@ -40,46 +42,63 @@ FUNCTION(program_info)
 /* openProgramById(id) */
 FUNCTION(open_program_by_id)
 {
-	struct arguments arguments;
 	uint32_t id;
 	int fd;
 
-	if (!get_arguments(env, info, 1, &arguments) || !get_u32(env, arguments.values[0], &id))
+	if (!read_arguments(env, info, "u", &id))
 		return NULL;
 	log_begin();
 	fd = bpf_prog_get_fd_by_id(id);
 	return fd < 0 ? throw_errno(env, fd, "open program %u", id) : new_fd(env, fd);
 }
 
-/* runProgram(program, packet, context): BPF_PROG_RUN; gives what the program returned */
+static napi_value copy(napi_env env, const void *data, size_t length)
+{
+	napi_value result = NULL;
+
+	napi_create_buffer_copy(env, length, data, NULL, &result);
+	return result;
+}
+
+/* runProgram(program, packet, context, repeat): BPF_PROG_RUN; an empty context is none */
 FUNCTION(run_program)
 {
-	struct arguments arguments;
 	struct bytes packet, context;
+	struct __sk_buff after = {};
 	struct handle *program;
+	napi_value result;
+	uint32_t repeat;
+	char *out;
 
-	if (!get_arguments(env, info, 3, &arguments) || !(program = get_handle(env, arguments.values[0], HANDLE_FD)) ||
-	    !get_bytes(env, arguments.values[1], 14, &packet) || !get_bytes(env, arguments.values[2], 0, &context))
+	if (!read_arguments(env, info, "dbbu", &program, &packet, &context, &repeat))
 		return NULL;
+	out = malloc(packet.length + MAX_GROWTH);
 	log_begin();
 
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data, .data_size_in = packet.length,
-		    .ctx_in = context.length ? context.data : NULL, .ctx_size_in = context.length, .repeat = 1);
-
-	if (bpf_prog_test_run_opts(program->fd, &options))
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data, .data_size_in = packet.length, .data_out = out,
+		    .data_size_out = packet.length + MAX_GROWTH, .repeat = repeat);
+	if (context.length) {
+		options.ctx_in = context.data;
+		options.ctx_size_in = context.length;
+		options.ctx_out = &after;
+		options.ctx_size_out = sizeof(after);
+	}
+	if (bpf_prog_test_run_opts(program->fd, &options)) {
+		free(out);
 		return throw_errno(env, errno, "run a program on a packet of %zu bytes", packet.length);
-	return new_u32(env, options.retval);
+	}
+	napi_create_object(env, &result);
+	set_number(env, result, "returned", options.retval);
+	set_number(env, result, "durationNs", options.duration);
+	set_property(env, result, "packet", copy(env, out, options.data_size_out));
+	set_property(env, result, "context", copy(env, &after, context.length ? options.ctx_size_out : 0));
+	free(out);
+	return result;
 }
 
 struct place {
 	uint32_t ifindex, hook, handle, priority;
 };
-
-static bool get_place(napi_env env, struct arguments *arguments, struct place *place)
-{
-	return get_u32(env, arguments->values[0], &place->ifindex) && get_u32(env, arguments->values[1], &place->hook) &&
-	       get_u32(env, arguments->values[2], &place->handle) && get_u32(env, arguments->values[3], &place->priority);
-}
 
 static const char *hook_name(const struct place *place)
 {
@@ -89,13 +108,11 @@ static const char *hook_name(const struct place *place)
 /* attachTc(ifindex, hook, handle, priority, program): replaces what stands at that handle and priority in one step */
 FUNCTION(attach_tc)
 {
-	struct arguments arguments;
 	struct handle *program;
 	struct place place;
 	int error;
 
-	if (!get_arguments(env, info, 5, &arguments) || !get_place(env, &arguments, &place) ||
-	    !(program = get_handle(env, arguments.values[4], HANDLE_FD)))
+	if (!read_arguments(env, info, "uuuud", &place.ifindex, &place.hook, &place.handle, &place.priority, &program))
 		return NULL;
 	log_begin();
 
@@ -118,44 +135,36 @@ static bool is_absent(int error)
 	return error == -ENOENT || error == -EINVAL || error == -ENODEV;
 }
 
-/* detachTc(ifindex, hook, handle, priority): false when nothing stood there */
-FUNCTION(detach_tc)
+/* Detaches from a place, or asks for the program there, whose id it gives; 0 when nothing stands there. */
+static napi_value at_place(napi_env env, napi_callback_info info, bool detach)
 {
-	struct arguments arguments;
 	struct place place;
 	int error;
 
-	if (!get_arguments(env, info, 4, &arguments) || !get_place(env, &arguments, &place))
+	if (!read_arguments(env, info, "uuuu", &place.ifindex, &place.hook, &place.handle, &place.priority))
 		return NULL;
 	log_begin();
 
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = place.ifindex, .attach_point = place.hook);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = place.handle, .priority = place.priority);
 
-	error = bpf_tc_detach(&hook, &options);
+	error = detach ? bpf_tc_detach(&hook, &options) : bpf_tc_query(&hook, &options);
 	if (error && !is_absent(error))
-		return throw_errno(env, error, "detach from %s of interface %u", hook_name(&place), place.ifindex);
-	return new_bool(env, !error);
+		return throw_errno(env, error, "%s %s of interface %u", detach ? "detach from" : "ask for",
+				   hook_name(&place), place.ifindex);
+	return detach ? new_bool(env, !error) : new_u32(env, error ? 0 : options.prog_id);
+}
+
+/* detachTc(ifindex, hook, handle, priority): false when nothing stood there */
+FUNCTION(detach_tc)
+{
+	return at_place(env, info, true);
 }
 
 /* queryTc(ifindex, hook, handle, priority): the program's id, 0 when nothing stands there */
 FUNCTION(query_tc)
 {
-	struct arguments arguments;
-	struct place place;
-	int error;
-
-	if (!get_arguments(env, info, 4, &arguments) || !get_place(env, &arguments, &place))
-		return NULL;
-	log_begin();
-
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = place.ifindex, .attach_point = place.hook);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = place.handle, .priority = place.priority);
-
-	error = bpf_tc_query(&hook, &options);
-	if (error && !is_absent(error))
-		return throw_errno(env, error, "ask for %s of interface %u", hook_name(&place), place.ifindex);
-	return new_u32(env, error ? 0 : options.prog_id);
+	return at_place(env, info, false);
 }
 
 /* interfaces(): numbers of all interfaces of this network namespace */
@@ -177,15 +186,12 @@ FUNCTION(interfaces)
 /* attachCgroup(program, cgroup path, enum bpf_attach_type): a link, detached when its last handle and pin go */
 FUNCTION(attach_cgroup)
 {
-	struct arguments arguments;
 	struct handle *program;
 	uint32_t attach_type;
+	char path[MAX_TEXT];
 	int cgroup, link;
-	char path[4096];
 
-	if (!get_arguments(env, info, 3, &arguments) || !(program = get_handle(env, arguments.values[0], HANDLE_FD)) ||
-	    !get_text(env, arguments.values[1], path, sizeof(path)) ||
-	    !get_u32(env, arguments.values[2], &attach_type))
+	if (!read_arguments(env, info, "dtu", &program, path, &attach_type))
 		return NULL;
 	log_begin();
 	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "addon.h"
+#include <stdarg.h>
 
 bool get_arguments(napi_env env, napi_callback_info info, size_t count, struct arguments *arguments)
 {
@@ -61,6 +62,49 @@ struct handle *get_handle(napi_env env, napi_value value, enum handle_kind kind)
 		return handle;
 	throw_type(env, "an open handle of the right kind is expected");
 	return NULL;
+}
+
+bool read_arguments(napi_env env, napi_callback_info info, const char *types, ...)
+{
+	struct arguments arguments;
+	bool good = get_arguments(env, info, strlen(types), &arguments);
+	struct handle **handle;
+	va_list list;
+
+	va_start(list, types);
+	for (size_t i = 0; good && types[i]; i++) {
+		napi_value value = arguments.values[i];
+
+		switch (types[i]) {
+		case 'd':
+		case 'o':
+			handle = va_arg(list, struct handle **);
+			*handle = get_handle(env, value, types[i] == 'd' ? HANDLE_FD : HANDLE_OBJECT);
+			good = *handle;
+			break;
+		case 'u':
+			good = get_u32(env, value, va_arg(list, uint32_t *));
+			break;
+		case 'b':
+			good = get_bytes(env, value, 0, va_arg(list, struct bytes *));
+			break;
+		case 't':
+			good = get_text(env, value, va_arg(list, char *), MAX_TEXT);
+			break;
+		default:
+			*va_arg(list, napi_value *) = value;
+		}
+	}
+	va_end(list);
+	return good;
+}
+
+bool has_bytes(napi_env env, const struct bytes *bytes, size_t count, size_t size)
+{
+	if (bytes->length >= count * size)
+		return true;
+	throw_type(env, "a Uint8Array is expected that is long enough");
+	return false;
 }
 
 static void shut(struct handle *handle)
@@ -150,4 +194,9 @@ napi_value undefined(napi_env env)
 void set_property(napi_env env, napi_value object, const char *name, napi_value value)
 {
 	napi_set_named_property(env, object, name, value);
+}
+
+void set_number(napi_env env, napi_value object, const char *name, uint32_t number)
+{
+	set_property(env, object, name, new_u32(env, number));
 }

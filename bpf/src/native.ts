@@ -22,6 +22,18 @@ export interface DescribedEnum {
   readonly values: readonly { readonly name: string; readonly value: number }[];
 }
 
+/** What BTF tells of a type; undefined when it is neither a structure nor an enum. */
+export type DescribedType = DescribedStruct | DescribedEnum | undefined;
+
+/** What became of a test run; `durationNs` is the mean of all repeats. */
+export interface ProgramRun {
+  readonly returned: number;
+  readonly durationNs: number;
+  /** Bytes of the packet and of the context after the run. */
+  readonly packet: Uint8Array;
+  readonly context: Uint8Array;
+}
+
 /** The addon's functions (native/addon.c). All throw BpfError when the kernel refuses. */
 export interface Native {
   setErrorClass(errorClass: new (code: string, operation: string, log: string) => BpfError): void;
@@ -29,6 +41,7 @@ export interface Native {
   openObject(path: string, pinRoot: string | null): ObjectHandle;
   objectMaps(object: ObjectHandle): string[];
   setMaxEntries(object: ObjectHandle, map: string, entries: number): void;
+  useMap(object: ObjectHandle, name: string, map: FdHandle | null): void;
   setConstant(object: ObjectHandle, name: string, value: Uint8Array): void;
   loadObject(object: ObjectHandle): void;
   takeMap(object: ObjectHandle, name: string): FdHandle;
@@ -38,6 +51,7 @@ export interface Native {
   openMapById(id: number): FdHandle;
   pin(handle: FdHandle, path: string): void;
   mapInfo(map: FdHandle): MapInfo;
+  mapTypes(map: FdHandle): { readonly key: DescribedType; readonly value: DescribedType } | undefined;
   mapLookup(map: FdHandle, key: Uint8Array, value: Uint8Array): boolean;
   mapUpdate(map: FdHandle, key: Uint8Array, value: Uint8Array, flags: number): void;
   mapDelete(map: FdHandle, key: Uint8Array): boolean;
@@ -51,16 +65,16 @@ export interface Native {
   ): { count: number; done: boolean };
   mapUpdateBatch(map: FdHandle, keys: Uint8Array, values: Uint8Array, count: number): void;
   mapDeleteBatch(map: FdHandle, keys: Uint8Array, count: number): number;
-  possibleCpus(): number;
   programInfo(program: FdHandle): ProgramInfo;
   openProgramById(id: number): FdHandle;
-  runProgram(program: FdHandle, packet: Uint8Array, context: Uint8Array): number;
+  runProgram(program: FdHandle, packet: Uint8Array, context: Uint8Array, repeat: number): ProgramRun;
   attachTc(ifindex: number, hook: number, handle: number, priority: number, program: FdHandle): void;
   detachTc(ifindex: number, hook: number, handle: number, priority: number): boolean;
   queryTc(ifindex: number, hook: number, handle: number, priority: number): number;
   interfaces(): number[];
   attachCgroup(program: FdHandle, path: string, attachType: number): FdHandle;
   openRing(map: FdHandle, onRecords: (records: Uint8Array) => void): PollerHandle;
+  drainRing(map: FdHandle): Uint8Array;
   watchProcess(pid: number, onExit: () => void): PollerHandle;
   destroySocket(local: Uint8Array, localPort: number, remote: Uint8Array, remotePort: number): boolean;
   probeMapType(type: number): boolean;
