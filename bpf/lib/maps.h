@@ -12,6 +12,10 @@ const volatile __u32 mark_deliver = 0x200;
 const volatile __u32 mark_proxy = 0x300;
 const volatile __u32 mark_reinject = 0x400;
 const volatile __u32 report_allowed = 1;
+const volatile __u32 events_per_second_and_cpu = 2000;
+/* A run by BPF_PROG_RUN that must leave no trace: nothing is sent, and sockets are found but not assigned, which the
+ * kernel refuses there. */
+const volatile __u32 dry_run = 0;
 
 /* Types that no map holds: clang describes in BTF only what a variable leads to, and the layout test asks for all. */
 struct weir_described {

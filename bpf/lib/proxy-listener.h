@@ -30,7 +30,7 @@ static __noinline __u32 to_listener(struct __sk_buff *skb, const struct packet *
 		return WEIR_PROXY_MISSING;
 	listening = socket->state == BPF_TCP_LISTEN;
 	ours = (socket->mark & mark_mask) == mark_proxy;
-	failed = listening && ours ? bpf_sk_assign(skb, socket, 0) : 0;
+	failed = listening && ours && !dry_run ? bpf_sk_assign(skb, socket, 0) : 0;
 	bpf_sk_release(socket);
 	if (!listening)
 		return WEIR_PROXY_MISSING;

@@ -3,7 +3,6 @@
 #pragma once
 #include "packet.h"
 
-#define EVENTS_PER_SECOND_AND_CPU 2000
 #define NANOSECONDS 1000000000ULL
 
 /* What was decided about a packet: all that an event tells beside the packet itself. */
@@ -38,7 +37,7 @@ static __always_inline int within_budget(__u64 now)
 		budget->spent = 0;
 	}
 	budget->spent += 1;
-	return budget->spent <= EVENTS_PER_SECOND_AND_CPU;
+	return budget->spent <= events_per_second_and_cpu;
 }
 
 static __noinline void tell(struct __sk_buff *skb, const struct packet *packet, const struct decision *decision,

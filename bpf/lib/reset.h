@@ -82,7 +82,7 @@ static __noinline int reset_both(struct __sk_buff *skb, const struct packet *pac
 	set_mark(skb, mark_reinject);
 	if (write_reset(skb, &segment, ack, seq))
 		return 1;
-	if (!bpf_clone_redirect(skb, skb->ifindex, hook == WEIR_TO_WORKLOAD ? BPF_F_INGRESS : 0))
+	if (!dry_run && !bpf_clone_redirect(skb, skb->ifindex, hook == WEIR_TO_WORKLOAD ? BPF_F_INGRESS : 0))
 		count(WEIR_RESET_SENT);
 
 	for (int i = 0; i < ETH_ALEN; i++) {

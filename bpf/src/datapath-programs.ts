@@ -9,10 +9,28 @@ import { programAt, type TcHook } from './tc-attachment.ts';
 export type InterfaceRole = 'workload' | 'network';
 
 /** What runs on which hook of which interfaces. */
-const placement = Object.freeze([
-  { program: 'from_workload', object: 'from-workload.bpf.o', role: 'workload', hook: 'ingress' },
-  { program: 'to_workload', object: 'to-workload.bpf.o', role: 'workload', hook: 'egress' },
-  { program: 'from_network', object: 'from-network.bpf.o', role: 'network', hook: 'ingress' },
+export const placement = Object.freeze([
+  {
+    program: 'from_workload',
+    object: 'from-workload.bpf.o',
+    at: 'from-workload',
+    role: 'workload',
+    hook: 'ingress',
+  },
+  {
+    program: 'to_workload',
+    object: 'to-workload.bpf.o',
+    at: 'to-workload',
+    role: 'workload',
+    hook: 'egress',
+  },
+  {
+    program: 'from_network',
+    object: 'from-network.bpf.o',
+    at: 'from-network',
+    role: 'network',
+    hook: 'ingress',
+  },
 ] as const);
 
 /** A loaded program and its constants as they are in the kernel. */
@@ -47,13 +65,7 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
           path: resolve(buildFolder, object),
           pinRoot: pins.path,
           maxEntries,
-          constants: {
-            mark_mask: options.marks.mask,
-            mark_deliver: options.marks.deliver,
-            mark_proxy: options.marks.proxy,
-            mark_reinject: options.marks.reinject,
-            report_allowed: options.reportAllowed === false ? 0 : 1,
-          },
+          constants: constantsFor(options),
         },
         [program],
       );
@@ -75,6 +87,20 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
     if (pins.found.size === 0) removePinFolder(pins.path);
     throw error;
   }
+}
+
+/** The constants of lib/maps.h that an instance sets. */
+export function constantsFor({
+  marks,
+  reportAllowed,
+}: Pick<DatapathOptions, 'marks' | 'reportAllowed'>): Readonly<Record<string, number>> {
+  return {
+    mark_mask: marks.mask,
+    mark_deliver: marks.deliver,
+    mark_proxy: marks.proxy,
+    mark_reinject: marks.reinject,
+    report_allowed: reportAllowed === false ? 0 : 1,
+  };
 }
 
 /** Whether the program on an interface's hook works on this map, and if so whether it is `program`, constants included. */

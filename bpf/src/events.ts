@@ -37,6 +37,8 @@ export type DatapathEvent = EventFlow &
         readonly direction: PolicyDirection;
         readonly egressSet: SetNumber;
         readonly ingressSet: SetNumber;
+        /** Where the connection would have gone, had that been possible. */
+        readonly proxyPort: ProxyPort | undefined;
       }
     | { readonly kind: 'allow' }
     | {
@@ -98,6 +100,7 @@ function decodeEvent(view: DataView, at: number): DatapathEvent {
         reason: dropReason(raw.reason),
         direction: raw.direction === codes.direction.egress ? 'egress' : 'ingress',
         ...sets,
+        proxyPort: raw.proxy_port === 0 ? undefined : proxyPort(raw.proxy_port),
       };
   }
 }

@@ -1,4 +1,4 @@
-import { type FdHandle, native } from './native.ts';
+import { type FdHandle, native, type ProgramRun } from './native.ts';
 
 /** Numbers of enum bpf_attach_type for programs on cgroups. */
 const cgroupHooks = Object.freeze({
@@ -28,13 +28,17 @@ export function attachCgroup(program: FdHandle, folder: string, hook: CgroupHook
   return native.attachCgroup(program, folder, cgroupHooks[hook]);
 }
 
-/** Runs a program once on a packet (BPF_PROG_RUN), `context` being a `struct __sk_buff` or empty; gives its return value. */
+/**
+ * Runs a program on a packet (BPF_PROG_RUN), `context` being the start of a `struct __sk_buff`, or empty. Whatever the
+ * program writes to its maps or sends stays written and sent. With `repeat` the packet of one run goes into the next.
+ */
 export function runProgram(
   program: FdHandle,
   packet: Uint8Array,
   context: Uint8Array = new Uint8Array(),
-): number {
-  return native.runProgram(program, packet, context);
+  repeat = 1,
+): ProgramRun {
+  return native.runProgram(program, packet, context, repeat);
 }
 
 /** Closes a handle. Closing twice is the same as once. */

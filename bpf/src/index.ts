@@ -27,7 +27,7 @@ export { attachCgroup, type CgroupHook, closeHandle, openPinned, pin, runProgram
 export { type Codec, kernelArray, kernelMap } from './kernel-map.ts';
 export { be16, type Field, type Layout, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 export { codes, layouts, layoutVersion } from './layouts.ts';
-export type { FdHandle } from './native.ts';
+export type { FdHandle, ProgramRun } from './native.ts';
 export {
   anyIdentity,
   type Generation,
@@ -46,10 +46,25 @@ export {
   subjectNumber,
   worldIdentity,
 } from './numbers.ts';
+export { type ConnectionEnds, internetChecksum, openingPacket } from './opening-packet.ts';
+export {
+  openPacketRunner,
+  type PacketPlace,
+  type PacketRun,
+  type PacketRunner,
+  type PacketRunnerOptions,
+} from './packet-runner.ts';
 export { type Feature, probeFeatures } from './probe.ts';
 export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';
 export { destroySocket } from './sockets.ts';
 export { attachTc, detachTc, type TcHook } from './tc-attachment.ts';
+export {
+  type ConnectionTrace,
+  type TraceStep,
+  type TraceSurroundings,
+  type TraceVerdict,
+  traceConnection,
+} from './trace-connection.ts';
 export type { TypedMap } from './typed-map.ts';
 export { describeTypes } from './types-of-object.ts';

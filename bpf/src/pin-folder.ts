@@ -4,7 +4,7 @@ import { BpfError } from './bpf-error.ts';
 import { kernelArray } from './kernel-map.ts';
 import { u32 } from './layout.ts';
 import { layouts, layoutVersion } from './layouts.ts';
-import { native } from './native.ts';
+import { type FdHandle, native } from './native.ts';
 
 const bpffsMagic = 0xcafe4a11;
 
@@ -40,6 +40,18 @@ export function openPinFolder(bpffs: string, instance: string): PinFolder {
     }
   }
   return Object.freeze({ path, found });
+}
+
+/**
+ * Opens every map that the instance has pinned, by name; the caller closes them. Throws BpfError: `ENOENT` when there
+ * are none, `ELAYOUT` when they belong to another layout.
+ */
+export function pinnedMaps(bpffs: string, instance: string): ReadonlyMap<string, FdHandle> {
+  const path = join(bpffs, 'weir', instance);
+  if (!existsSync(path))
+    throw new BpfError('ENOENT', `read ${path}`, 'nothing of this instance is in the kernel');
+  const { found } = openPinFolder(bpffs, instance);
+  return new Map([...found.keys()].map((name) => [name, native.openPinned(join(path, name))]));
 }
 
 /** Unpins everything; maps live on while programs or handles use them. */

@@ -1,7 +1,16 @@
 /** Policy documents and facts in; subject policies, classes, deltas and explanations out. No I/O. */
 
-export { PolicyTestFileError } from './conformance/policy-test-case.ts';
-export { type PolicyTestResult, runPolicyTests } from './conformance/run-policy-tests.ts';
+export {
+  PolicyTestFileError,
+  type Probe,
+  readPolicyTests,
+} from './conformance/policy-test-case.ts';
+export {
+  engineOfCase,
+  flowOfProbe,
+  type PolicyTestResult,
+  runPolicyTests,
+} from './conformance/run-policy-tests.ts';
 export { createEngine, defaultEngineOptions } from './engine/create-engine.ts';
 export { createLocalAllocator, type KnownIdentity } from './engine/local-allocator.ts';
 export { kindsAgree } from './engine/set-registry.ts';

@@ -106,7 +106,7 @@ describe('the loader', () => {
     const loaded = loadObject({ path: path('accepted'), constants: { limit: 5 } }, ['pass']);
     assert.deepEqual([Object.keys(loaded.programs), Object.keys(loaded.maps)], [['pass'], ['counts']]);
     const packet = new Uint8Array(64);
-    assert.equal(runProgram(loaded.programs['pass']!, packet), 64 + 5, 'with its constant');
+    assert.equal(runProgram(loaded.programs['pass']!, packet).returned, 64 + 5, 'with its constant');
     close(loaded);
     assert.throws(() => runProgram(loaded.programs['pass']!, packet), /open handle/);
     close(loaded);

@@ -6,53 +6,19 @@ import {
   type EngineChange,
   type EngineState,
   type EngineUpdate,
-  type Flow,
-  type PeerRef,
-  reservedIdentities,
 } from '@weir/l7-policy';
 import fc from 'fast-check';
+import { endpoints, fileOf, flowOf, policies, probesOf, setEndpoint, setFile } from './model-world.ts';
 import {
   addition,
-  documentText,
   endpoint,
   type ModelEndpoint,
-  type ModelPeer,
   type ModelPolicy,
-  type ModelProbe,
   modelVerdict,
-  outside,
   policy,
 } from './policy-model.ts';
 
 const runs = Number(process.env['WEIR_PROPERTY_RUNS'] ?? '60');
-
-const policies = fc.uniqueArray(policy, { maxLength: 5, selector: fileOf });
-const endpoints = fc.uniqueArray(endpoint, { minLength: 2, maxLength: 5, selector: (value) => value.id });
-
-function fileOf(value: ModelPolicy): string {
-  return `${value.namespace ?? 'cluster'}-${value.name}.yaml`;
-}
-
-function setFile(value: ModelPolicy): EngineChange {
-  return { kind: 'set-file', file: fileOf(value), text: documentText(value) };
-}
-
-function setEndpoint({ id, namespace, labels, address, ports }: ModelEndpoint): EngineChange {
-  return {
-    kind: 'set-endpoint',
-    endpoint: {
-      id,
-      labels: [
-        `k8s:io.kubernetes.pod.namespace=${namespace}`,
-        'k8s:io.cilium.k8s.policy.cluster=default',
-        ...Object.entries(labels).map(([key, value]) => `k8s:${key}=${value}`),
-      ],
-      addresses: [address],
-      namedPorts: Object.entries(ports).map(([name, port]) => ({ name, port, protocol: 'TCP' })),
-      local: true,
-    },
-  };
-}
 
 function build(docs: readonly ModelPolicy[], pods: readonly ModelEndpoint[]): Engine {
   const engine = createEngine();
@@ -62,54 +28,6 @@ function build(docs: readonly ModelPolicy[], pods: readonly ModelEndpoint[]): En
     [],
   );
   return engine;
-}
-
-const requests: readonly ModelProbe['http'][] = [
-  { method: 'GET', path: '/a' },
-  { method: 'POST', path: '/a' },
-  { method: 'GET', path: '/c' },
-];
-
-function twinsOf(pod: ModelEndpoint, pods: readonly ModelEndpoint[]): readonly ModelEndpoint[] {
-  const who = ({ namespace, labels }: ModelEndpoint) =>
-    JSON.stringify([namespace, Object.entries(labels).sort()]);
-  return pods.filter((other) => who(other) === who(pod));
-}
-
-function* probesOf(pods: readonly ModelEndpoint[]): Iterable<ModelProbe> {
-  const peers: ModelPeer[] = [
-    ...pods.map((pod): ModelPeer => ({ kind: 'endpoint', endpoint: pod, twins: twinsOf(pod, pods) })),
-    ...outside.map((address): ModelPeer => ({ kind: 'address', address })),
-    { kind: 'reserved', name: 'host' },
-    { kind: 'reserved', name: 'remote-node' },
-  ];
-  for (const peer of peers) {
-    yield { peer, protocol: 'ICMP', port: 8, http: null };
-    for (const port of [80, 9]) yield { peer, protocol: 'UDP', port, http: null };
-    for (const port of [79, 80, 83, 8080]) yield { peer, protocol: 'TCP', port, http: null };
-    for (const port of [80, 85]) for (const http of requests) yield { peer, protocol: 'TCP', port, http };
-  }
-}
-
-function flowOf(subject: ModelEndpoint, direction: 'ingress' | 'egress', probe: ModelProbe): Flow {
-  const own: PeerRef = { kind: 'endpoint', id: subject.id };
-  const peer: PeerRef =
-    probe.peer.kind === 'endpoint'
-      ? { kind: 'endpoint', id: probe.peer.endpoint.id }
-      : probe.peer.kind === 'address'
-        ? { kind: 'address', address: probe.peer.address }
-        : { kind: 'identity', identity: reservedIdentities[probe.peer.name] };
-  return {
-    from: direction === 'egress' ? own : peer,
-    to: direction === 'egress' ? peer : own,
-    protocol: { TCP: 6, UDP: 17, ICMP: 1 }[probe.protocol],
-    port: probe.port,
-    direction,
-    request:
-      probe.http === null
-        ? null
-        : { kind: 'http', method: probe.http.method, path: probe.http.path, host: 'h', headers: [] },
-  };
 }
 
 type Verdicts = ReadonlyMap<string, 'allowed' | 'denied' | 'redirected'>;

@@ -2,7 +2,7 @@ import { createEngine } from '../engine/create-engine.ts';
 import { headerValue } from '../judge/match-http.ts';
 import { apiKeyName } from '../model/kafka-api.ts';
 import type { Engine } from '../types/engine.ts';
-import type { Explanation, PeerRef } from '../types/explanation.ts';
+import type { Explanation, Flow, PeerRef } from '../types/explanation.ts';
 import type { EngineChange } from '../types/fact.ts';
 import { type Identity, reservedIdentities } from '../types/identity.ts';
 import type { Problem } from '../types/problem.ts';
@@ -40,7 +40,8 @@ export function runPolicyTests(text: string, file: string): readonly PolicyTestR
   });
 }
 
-function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
+/** An engine with the facts and documents of a case. */
+export function engineOfCase(testCase: PolicyTestCase): Engine {
   const engine = createEngine({
     enforcement: testCase.enforcement,
     nodeSelectorLabels: testCase.nodeSelectorLabels,
@@ -49,6 +50,23 @@ function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
   });
   engine.apply(factsOf(testCase));
   engine.setFile(testCase.policies.file, testCase.policies.text);
+  return engine;
+}
+
+/** The connection that a probe is about. */
+export function flowOfProbe(probe: Probe, engine: Engine): Flow {
+  return {
+    from: peerRef(probe.from, engine),
+    to: peerRef(probe.to, engine),
+    protocol: probe.protocol,
+    port: probe.port,
+    request: probe.request,
+    direction: probe.direction,
+  };
+}
+
+function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
+  const engine = engineOfCase(testCase);
   const problems = engine.problems().filter((problem) => problem.severity === 'error');
   const result = (
     line: number,
@@ -92,14 +110,7 @@ function runCase(testCase: PolicyTestCase, file: string): PolicyTestResult[] {
     result(testCase.line, 'documents', true, 'accepted', null),
     ...testCase.probes.map((probe) => {
       const title = probeTitle(probe);
-      const explanation = engine.explain({
-        from: peerRef(probe.from, engine),
-        to: peerRef(probe.to, engine),
-        protocol: probe.protocol,
-        port: probe.port,
-        request: probe.request,
-        direction: probe.direction,
-      });
+      const explanation = engine.explain(flowOfProbe(probe, engine));
       const fault = judge(probe, explanation);
       return result(probe.line, title, fault === null, fault ?? explanation.summary, explanation);
     }),

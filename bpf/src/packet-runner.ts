@@ -1,0 +1,136 @@
+import { resolve } from 'node:path';
+import { BpfError } from './bpf-error.ts';
+import { loadObject } from './bpf-object.ts';
+import { readConnections } from './connections.ts';
+import { readCounters } from './counters.ts';
+import type { Connection } from './datapath-maps.ts';
+import type { DatapathOptions } from './datapath-options.ts';
+import { constantsFor, placement, required } from './datapath-programs.ts';
+import { type DatapathEvent, decodeEvents, type Hook } from './events.ts';
+import { kernelMap } from './kernel-map.ts';
+import { layouts } from './layouts.ts';
+import { buildFolder, type FdHandle, native } from './native.ts';
+import type { Ifindex } from './numbers.ts';
+import { pinnedMaps } from './pin-folder.ts';
+import type { Reason } from './reasons.ts';
+
+/** Where a packet is seen. */
+export interface PacketPlace {
+  readonly hook: Hook;
+  /** The interface whose hook it is; it must exist in this network namespace. */
+  readonly ifindex: Ifindex;
+  /** The interface it came in through; undefined: the node sent it. */
+  readonly cameThrough?: Ifindex;
+  readonly mark?: number;
+}
+
+/** What a program did with a packet. */
+export interface PacketRun {
+  /** `round`: sent to the ingress side of the same interface, with its new mark. */
+  readonly action: 'pass' | 'drop' | 'round';
+  readonly mark: number;
+  readonly packet: Uint8Array;
+  /** Everything that was told of it. */
+  readonly events: readonly DatapathEvent[];
+  /** Mean of all repeats. */
+  readonly durationNs: number;
+}
+
+/**
+ * The programs of one instance, run on packets of the caller's making over the maps that are in force. Connections,
+ * fragments, counters and events of these runs stand in maps of the runner's own; nothing is sent, and what is in
+ * force is not changed. A listener is looked for, but the packet is not handed to it.
+ */
+export interface PacketRunner {
+  run(packet: Uint8Array, place: PacketPlace, repeat?: number): PacketRun;
+  /** Connections that the runner remembers. */
+  connections(): IterableIterator<Connection>;
+  /** Forgets them all. */
+  forget(): void;
+  /** What these runs came to. */
+  counters(): Readonly<Record<Reason, bigint>>;
+  /** Closing twice is the same as once. */
+  close(): void;
+}
+
+/** What a runner needs to know of an instance. */
+export interface PacketRunnerOptions extends Pick<DatapathOptions, 'instance' | 'marks' | 'bpffs'> {
+  /** Connections that the runner can remember. Default 4,096. */
+  readonly connections?: number;
+  /** Read what the programs tell, at the cost of some system calls a run. Default true. */
+  readonly events?: boolean;
+}
+
+/** Maps that the programs write to as they run. */
+const written = ['conntrack', 'fragments', 'counters', 'events', 'report_budgets'];
+/** Of tc (linux/pkt_cls.h): TC_ACT_UNSPEC, TC_ACT_SHOT, TC_ACT_REDIRECT. */
+const actions = new Map<number, PacketRun['action']>([
+  [0xffff_ffff, 'pass'],
+  [2, 'drop'],
+  [7, 'round'],
+]);
+/** Bytes of `struct __sk_buff` up to and with `ifindex`, and where its fields stand (linux/bpf.h). */
+const context = { bytes: 44, mark: 8, ingressIfindex: 36, ifindex: 40 } as const;
+
+/** Throws BpfError with code ENOENT when the instance has no maps. */
+export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
+  const { bpffs, instance, connections = 4096, events: told = true } = options;
+  const live = pinnedMaps(bpffs, instance);
+  const handles: FdHandle[] = [...live.values()];
+  const programs: Record<string, FdHandle> = {};
+  const own: Record<string, FdHandle> = {};
+  const close = (): void => {
+    for (const handle of handles.splice(0)) native.close(handle);
+  };
+  try {
+    for (const { program, object, at } of placement) {
+      const loaded = loadObject(
+        {
+          path: resolve(buildFolder, object),
+          useMaps: new Map([...live, ...written.map((name) => [name, own[name] ?? null] as const)]),
+          maxEntries: new Map(own['conntrack'] === undefined ? [['conntrack', connections]] : []),
+          constants: {
+            ...constantsFor(options),
+            events_per_second_and_cpu: told ? 0xffff_ffff : 0,
+            dry_run: 1,
+          },
+        },
+        [program],
+      );
+      handles.push(...Object.values(loaded.programs), ...Object.values(loaded.maps));
+      for (const name of written) own[name] ??= required(loaded.maps, name);
+      programs[at] = required(loaded.programs, program);
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const conntrack = required(own, 'conntrack');
+
+  return Object.freeze({
+    run(packet: Uint8Array, { hook, ifindex, cameThrough, mark = 0 }: PacketPlace, repeat = 1): PacketRun {
+      const before = new Uint8Array(context.bytes);
+      const view = new DataView(before.buffer);
+      view.setUint32(context.mark, mark, true);
+      view.setUint32(context.ingressIfindex, cameThrough ?? 0, true);
+      view.setUint32(context.ifindex, ifindex, true);
+      const run = native.runProgram(required(programs, hook), packet, before, repeat);
+      const action = actions.get(run.returned);
+      if (action === undefined) throw new BpfError('EINVAL', `run ${hook}`, `it returned ${run.returned}`);
+      return {
+        action,
+        mark: new DataView(run.context.buffer, run.context.byteOffset).getUint32(context.mark, true),
+        packet: run.packet,
+        events: told ? decodeEvents(native.drainRing(required(own, 'events'))) : [],
+        durationNs: run.durationNs,
+      };
+    },
+    connections: () => readConnections(conntrack),
+    forget(): void {
+      const map = kernelMap(conntrack, 'conntrack', layouts.flowKey, layouts.flow);
+      map.deleteBatch([...map.entries()].map(([key]) => key));
+    },
+    counters: () => readCounters(required(own, 'counters')),
+    close,
+  });
+}

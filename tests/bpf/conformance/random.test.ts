@@ -1,0 +1,114 @@
+// Random policies and probes: the rules read one by one (the model), the engine and the programs must agree.
+// WEIR_PROPERTY_PROBES says how many probes.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createEngine, reservedIdentities } from '@weir/l7-policy';
+import fc from 'fast-check';
+import { endpoints, flowOf, policies, probesOf, setEndpoint, setFile } from '../../l7-policy/model-world.ts';
+import {
+  type ModelEndpoint,
+  type ModelPeer,
+  type ModelPolicy,
+  type ModelProbe,
+  modelVerdict,
+} from '../../l7-policy/policy-model.ts';
+import { endsOf, expectedOf, fullPrefix, openKernelUnderTest, wordOf } from './kernel-under-test.ts';
+import { enterOwnNamespace } from './own-namespace.ts';
+
+const interfaces = enterOwnNamespace(import.meta.filename);
+const wanted = Number(process.env['WEIR_PROPERTY_PROBES'] ?? '10000');
+/** Probes of one world: many worlds rather than many probes. */
+const probesOfWorld = 40;
+
+const hosts = { host: '172.31.0.1', 'remote-node': '172.31.0.6' } as const;
+const protocols = { TCP: 6, UDP: 17, ICMP: 1 } as const;
+const reserved = new Map(
+  Object.entries(hosts).map(([name, address]) => [
+    fullPrefix(address),
+    reservedIdentities[name as keyof typeof hosts],
+  ]),
+);
+
+interface Question {
+  readonly pod: ModelEndpoint;
+  readonly direction: 'ingress' | 'egress';
+  readonly probe: ModelProbe;
+}
+
+test(`${wanted} random probes of random policies`, () => {
+  const kernel = openKernelUnderTest(interfaces);
+  let judged = 0;
+  let worlds = 0;
+  try {
+    const world = fc.tuple(policies, endpoints, fc.nat());
+    // Shrinking runs the property again: a failure shows the smallest world that has it.
+    fc.assert(
+      fc.property(world, ([docs, pods, seed]) => {
+        if (judged >= wanted) return;
+        worlds += 1;
+        judged += judge(docs, pods, seed);
+      }),
+      { numRuns: Math.ceil(wanted / 10) },
+    );
+  } finally {
+    kernel.close();
+  }
+  assert.ok(judged >= wanted, `${judged} probes`);
+  console.log(`${judged} probes in ${worlds} worlds`);
+
+  function judge(docs: readonly ModelPolicy[], pods: readonly ModelEndpoint[], seed: number): number {
+    const engine = createEngine();
+    engine.apply([...pods.map(setEndpoint), ...docs.map(setFile)]);
+    let count = 0;
+    for (const question of pick(pods, seed)) {
+      const { pod, direction, probe } = question;
+      kernel.enforce(engine, new Set([pod.id]), reserved);
+      const flow = flowOf(pod, direction, probe);
+      const explanation = engine.explain(flow);
+      const own = pod.address;
+      const peer = addressOf(probe.peer);
+      // One side alone is asked: a pod that is its own peer has both.
+      if (peer === own || peer.includes(':')) continue;
+      const [from, to] = direction === 'egress' ? [own, peer] : [peer, own];
+      const seen = wordOf(kernel.verdict(endsOf(protocols[probe.protocol], from, to, probe.port)));
+      assert.equal(
+        explanation.verdict,
+        modelVerdict(docs, pod, direction, probe),
+        'the model and the engine',
+      );
+      assert.equal(
+        seen,
+        expectedOf(explanation, engine.state()),
+        `${JSON.stringify(flow)}: ${explanation.summary}`,
+      );
+      count += 1;
+    }
+    return count;
+  }
+});
+
+/** Some of a world's probes, other ones for each world. */
+function pick(pods: readonly ModelEndpoint[], seed: number): readonly Question[] {
+  const all = pods.flatMap((pod) =>
+    (['ingress', 'egress'] as const).flatMap((direction) =>
+      [...probesOf(pods)]
+        .filter(({ http }) => http === null)
+        .map((probe): Question => ({ pod, direction, probe })),
+    ),
+  );
+  const step = Math.max(1, Math.floor(all.length / probesOfWorld));
+  const chosen = all.filter((_, index) => index % step === seed % step);
+  // By endpoint, so that the kernel is brought to each once.
+  return chosen.sort((left, right) => left.pod.id.localeCompare(right.pod.id));
+}
+
+function addressOf(peer: ModelPeer): string {
+  switch (peer.kind) {
+    case 'endpoint':
+      return peer.endpoint.address;
+    case 'address':
+      return peer.address;
+    case 'reserved':
+      return hosts[peer.name];
+  }
+}
