@@ -12,7 +12,9 @@ const volatile __u32 mark_deliver = 0x200;
 const volatile __u32 mark_proxy = 0x300;
 const volatile __u32 mark_reinject = 0x400;
 const volatile __u32 report_allowed = 1;
-const volatile __u32 events_per_second_and_cpu = 2000;
+/* Of each kind of event, and of drops that are alike. */
+const volatile __u32 events_per_second_and_cpu = 1000;
+const volatile __u32 like_drops_per_second = 10;
 /* A run by BPF_PROG_RUN that must leave no trace: nothing is sent, and sockets are found but not assigned, which the
  * kernel refuses there. */
 const volatile __u32 dry_run = 0;
@@ -59,9 +61,14 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
 
-/* How many events this CPU has reported in the second that began at `since_ns`. */
+/* Packets dropped, and connections allowed and redirected, of each workload. */
+WEIR_MAP(outcomes, BPF_MAP_TYPE_PERCPU_HASH, struct weir_outcome_key, __u64, 65536, BPF_F_NO_PREALLOC);
+
+/* How many events there were in the second that began at `since_ns`. */
 struct report_budget {
 	__u64 since_ns;
 	__u64 spent;
 };
-WEIR_MAP(report_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct report_budget, 1, 0);
+/* By kind of event, so that a flood of drops hides no redirect. */
+WEIR_MAP(report_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct report_budget, 4, 0);
+WEIR_MAP(like_drops, BPF_MAP_TYPE_LRU_HASH, struct weir_event_kind_key, struct report_budget, 4096, 0);

@@ -5,7 +5,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define WEIR_LAYOUT 1
+#define WEIR_LAYOUT 2
 
 /* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
 enum weir_reason {
@@ -149,6 +149,24 @@ struct weir_state {
 	__u32 ipcache_epoch;
 };
 
+/* Which packets of which workload: the interface, its direction, what became of them. */
+struct weir_outcome_key {
+	__u32 ifindex;
+	__u8 direction;
+	__u8 reason;
+	__u16 reserved;
+};
+
+/* Events that say the same but for addresses of equal identity and source ports. */
+struct weir_event_kind_key {
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 ifindex;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 reason;
+};
+
 struct weir_event {
 	__u64 timestamp_ns;
 	struct weir_address source;
@@ -158,6 +176,8 @@ struct weir_event {
 	__u32 egress_set;
 	__u32 ingress_set;
 	__u32 ifindex;
+	/* Drops of this kind that were not told since the last one that was. */
+	__u32 untold;
 	__be16 source_port;
 	__be16 destination_port;
 	__u16 proxy_port;
@@ -166,5 +186,5 @@ struct weir_event {
 	__u8 protocol;
 	__u8 direction;
 	__u8 hook;
-	__u8 reserved[5];
+	__u8 reserved;
 };

@@ -107,8 +107,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	if (packet->first_fragment)
 		expect_fragments(packet);
 	count(WEIR_ALLOWED);
-	if (report_allowed)
-		tell(skb, packet, decision, WEIR_EVENT_ALLOW << 8 | WEIR_TO_WORKLOAD);
+	tell(skb, packet, decision, WEIR_EVENT_ALLOW << 8 | WEIR_TO_WORKLOAD);
 	return PASS;
 }
 

@@ -1,5 +1,5 @@
 import { readConnections } from './connections.ts';
-import { readCounters } from './counters.ts';
+import { forgetOutcomes, type Outcome, readCounters, readOutcomes } from './counters.ts';
 import { codecs } from './datapath-codecs.ts';
 import type { Connection, DatapathMaps } from './datapath-maps.ts';
 import { checkMarks, type DatapathOptions } from './datapath-options.ts';
@@ -48,6 +48,8 @@ export interface Datapath {
   connections(): IterableIterator<Connection>;
   /** Sums over all CPUs since the maps were made. */
   counters(): Readonly<Record<Reason, bigint>>;
+  /** What became of the packets of each workload that is attached. */
+  outcomes(): readonly Outcome[];
   /** Calls `listener` with batches of events, off the event loop until there are some. One stream at a time. */
   readEvents(listener: (events: readonly DatapathEvent[]) => void): EventStream;
   /** Releases handles. Kernel state stays. Closing twice is the same as once. */
@@ -79,6 +81,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
 
   const detach = (interfaceNumber: Ifindex): boolean => {
     const ingress = detachTc(interfaceNumber, 'ingress');
+    forgetOutcomes(required(handles, 'outcomes'), interfaceNumber);
     return detachTc(interfaceNumber, 'egress') || ingress;
   };
 
@@ -119,6 +122,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     bumpIpcacheEpoch,
     connections: () => readConnections(required(handles, 'conntrack')),
     counters: () => readCounters(required(handles, 'counters')),
+    outcomes: () => readOutcomes(required(handles, 'outcomes')),
     readEvents(listener: (events: readonly DatapathEvent[]) => void): EventStream {
       const ring = native.openRing(required(handles, 'events'), (records) => listener(decodeEvents(records)));
       const stream = Object.freeze({
@@ -139,7 +143,8 @@ export function openDatapath(options: DatapathOptions): Datapath {
   });
 }
 
-function datapathMaps(handles: Readonly<Record<string, FdHandle>>): DatapathMaps {
+/** Typed faces on the maps of an instance. */
+export function datapathMaps(handles: Readonly<Record<string, FdHandle>>): DatapathMaps {
   return Object.freeze({
     endpoints: kernelMap(required(handles, 'endpoints'), 'endpoints', codecs.ifindex, codecs.endpoint),
     localAddresses: kernelMap(

@@ -37,6 +37,8 @@ export type DatapathEvent = EventFlow &
         readonly direction: PolicyDirection;
         readonly egressSet: SetNumber;
         readonly ingressSet: SetNumber;
+        /** Drops of the same interface, identities, port and reason that were not told since the last one that was. */
+        readonly untold: number;
         /** Where the connection would have gone, had that been possible. */
         readonly proxyPort: ProxyPort | undefined;
       }
@@ -100,6 +102,7 @@ function decodeEvent(view: DataView, at: number): DatapathEvent {
         reason: dropReason(raw.reason),
         direction: raw.direction === codes.direction.egress ? 'egress' : 'ingress',
         ...sets,
+        untold: raw.untold,
         proxyPort: raw.proxy_port === 0 ? undefined : proxyPort(raw.proxy_port),
       };
   }

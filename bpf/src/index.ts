@@ -1,6 +1,7 @@
 export { addressBytes, type IpAddress, type IpPrefix, ipAddress, ipPrefix } from './address.ts';
 export { BpfError } from './bpf-error.ts';
 export { type LoadedObject, loadObject, type ObjectOptions } from './bpf-object.ts';
+export type { Outcome } from './counters.ts';
 export {
   type AttachedInterface,
   type Datapath,
@@ -22,6 +23,7 @@ export type {
 } from './datapath-maps.ts';
 export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { InterfaceRole } from './datapath-programs.ts';
+export { type DatapathView, openDatapathView } from './datapath-view.ts';
 export type { DatapathEvent, EventFlow, EventStream, Hook } from './events.ts';
 export { attachCgroup, type CgroupHook, closeHandle, openPinned, pin, runProgram } from './handles.ts';
 export { type Codec, kernelArray, kernelMap } from './kernel-map.ts';

@@ -2,7 +2,7 @@ import { addressBytes, addressFromBytes, type IpAddress } from './address.ts';
 import { be16, type Field, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 
 /** Raised with every change of lib/shared.h (WEIR_LAYOUT there). */
-export const layoutVersion = 1;
+export const layoutVersion = 2;
 
 const address: Field<IpAddress> = {
   bytes: 16,
@@ -65,6 +65,7 @@ export const layouts = Object.freeze({
     egress_set: u32,
     ingress_set: u32,
     ifindex: u32,
+    untold: u32,
     source_port: be16,
     destination_port: be16,
     proxy_port: u16,
@@ -73,7 +74,13 @@ export const layouts = Object.freeze({
     protocol: u8,
     direction: u8,
     hook: u8,
-    reserved: reserved(5),
+    reserved: reserved(1),
+  }),
+  outcomeKey: layout('weir_outcome_key', {
+    ifindex: u32,
+    direction: u8,
+    reason: u8,
+    reserved: reserved(2, 2),
   }),
 });
 

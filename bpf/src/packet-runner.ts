@@ -62,7 +62,7 @@ export interface PacketRunnerOptions extends Pick<DatapathOptions, 'instance' | 
 }
 
 /** Maps that the programs write to as they run. */
-const written = ['conntrack', 'fragments', 'counters', 'events', 'report_budgets'];
+const written = ['conntrack', 'fragments', 'counters', 'outcomes', 'events', 'report_budgets', 'like_drops'];
 /** Of tc (linux/pkt_cls.h): TC_ACT_UNSPEC, TC_ACT_SHOT, TC_ACT_REDIRECT. */
 const actions = new Map<number, PacketRun['action']>([
   [0xffff_ffff, 'pass'],
@@ -92,6 +92,7 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
           constants: {
             ...constantsFor(options),
             events_per_second_and_cpu: told ? 0xffff_ffff : 0,
+            like_drops_per_second: 0xffff_ffff,
             dry_run: 1,
           },
         },

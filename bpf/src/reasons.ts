@@ -9,7 +9,7 @@ export const reasons = Object.freeze({
   redirected: 1,
   /** A living connection met a newer policy and may go on. */
   rejudged: 2,
-  /** Events that found the ring buffer full or the rate limit spent; the packets were treated as ever. */
+  /** Events that were not told: enough of their like were, or the ring buffer was full. Packets were treated as ever. */
   'event-lost': 3,
   /** A reset was sent to one end of a connection that lost its permission. */
   'reset-sent': 4,
@@ -50,6 +50,15 @@ export type Reason = keyof typeof reasons;
 
 /** Name of an outcome that dropped the packet. */
 export type DropReason = Exclude<Reason, 'allowed' | 'redirected' | 'rejudged' | 'event-lost' | 'reset-sent'>;
+
+const names: ReadonlyMap<number, Reason> = new Map(
+  Object.entries(reasons).map(([name, code]) => [code, name as Reason]),
+);
+
+/** The name of an outcome by its number; undefined when the programs are newer than this table. */
+export function reasonName(code: number): Reason | undefined {
+  return names.get(code);
+}
 
 const drops: ReadonlyMap<number, DropReason> = new Map(
   Object.entries(reasons)
