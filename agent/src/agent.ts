@@ -93,7 +93,8 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   });
   const flows = createFlowLog(FLOWS_KEPT);
   const directory = createDirectory(engine, reservedIdentities.world);
-  const places = createPlaces(engine);
+  const compiler = createClassCompiler();
+  const places = createPlaces(engine, compiler);
 
   // The proxy: its server answers nobody before the first turn has said what there is.
   const settings: ProxySettings = {
@@ -113,7 +114,6 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     options.envoyBinary === null
       ? null
       : envoyOf(options, options.envoyBinary, store, (event) => log.info(event, 'envoy'));
-  const compiler = createClassCompiler();
   const proxy = createProxyClasses({
     publisher: createXdsPublisher(xds),
     compile: (wanted) => compiler.compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),

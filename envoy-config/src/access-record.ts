@@ -10,7 +10,7 @@ export interface Peer {
 export type RequestVerdict =
   /**
    * Rules allowed it; what happened then stands in `status` and `details`. A rule is null where its side has
-   * none, or where a combined regex hides it: then the engine finds it from the request.
+   * none. Where a combined regex hides it the name of its group stands here (`ClassCompiler.ruleOf`).
    */
   | { readonly kind: 'allowed'; readonly egressRule: string | null; readonly ingressRule: string | null }
   | { readonly kind: 'denied'; readonly reason: RequestDenial }
@@ -43,6 +43,11 @@ export interface RequestRecord {
   readonly verdict: RequestVerdict;
   /** Headers (lower case) that did not have the value that a headerMatches of an allowing rule wanted. */
   readonly mismatches: readonly string[];
+  /**
+   * The headers that rules of the class name, as the client sent them, in lower case. Secrets and credentials are
+   * masked; a value of 8 KiB or more, or an empty one, is not there.
+   */
+  readonly headers: Readonly<Record<string, string>>;
   /** Envoy's words for how the response came about, such as `via_upstream`. */
   readonly details: string;
   /** Envoy's short response flags, such as `UF`. */

@@ -1,5 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import { DurationSchema } from '@bufbuild/protobuf/wkt';
+import { DurationSchema, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt';
 import { AddressSchema, SocketAddressSchema } from '@weir/xds-ts/envoy/config/core/v3/address';
 import { MetadataSchema } from '@weir/xds-ts/envoy/config/core/v3/base';
 import {
@@ -15,6 +14,7 @@ import {
 } from '@weir/xds-ts/envoy/service/accesslog/v3/als';
 import { classTag, methodTag } from './access-log-config.ts';
 import type { Peer, RequestRecord, RequestVerdict } from './access-record.ts';
+import { headerNamespace } from './http/header-log.ts';
 import { parseRouteName, type RouteName } from './http/route-name.ts';
 import { verdictFilter } from './http/verdict-filter-name.ts';
 import { eachField } from './wire-reader.ts';
@@ -35,6 +35,9 @@ const flagFields = ResponseFlagsSchema.field;
 const addressFields = AddressSchema.field;
 const socketAddress = SocketAddressSchema.field;
 const duration = DurationSchema.field;
+const metadata = MetadataSchema.field;
+const struct = StructSchema.field;
+const value = ValueSchema.field;
 /** Key and value of an entry of a protobuf map. */
 const mapKey = 1;
 const mapValue = 2;
@@ -85,6 +88,7 @@ function requestRecord(bytes: Buffer, from: number, to: number): RequestRecord {
   let [startedAtMs, durationMs, lastByteMs, status, requestBytes, responseBytes] = [0, 0, 0, 0, 0, 0];
   let flags: readonly string[] = [];
   let secondRule: string | null = null;
+  let headers: Readonly<Record<string, string>> = none;
 
   const takeCommon = (field: number, start: number, end: number): void => {
     switch (field) {
@@ -110,7 +114,7 @@ function requestRecord(bytes: Buffer, from: number, to: number): RequestRecord {
         flags = flagsOf(bytes, start, end);
         break;
       case common.metadata.number:
-        secondRule = verdictRule(bytes.subarray(start, end));
+        ({ secondRule, headers } = filterMetadata(bytes, start, end));
         break;
       case common.customTags.number: {
         const [key, value] = mapEntry(bytes, start, end);
@@ -172,6 +176,7 @@ function requestRecord(bytes: Buffer, from: number, to: number): RequestRecord {
     status,
     verdict: verdict(route, details, secondRule),
     mismatches: route?.kind === 'allow' ? route.mismatches : [],
+    headers,
     details,
     flags,
     requestBytes,
@@ -192,10 +197,42 @@ function verdict(route: RouteName | null, details: string, secondRule: string | 
     : { kind: 'allowed', egressRule: null, ingressRule: route.rule };
 }
 
-/** The rule that the RBAC filter found; null where it has none to tell. */
-function verdictRule(metadata: Buffer): string | null {
-  const found = fromBinary(MetadataSchema, metadata).filterMetadata[verdictFilter]?.[enforcedPolicy];
-  return typeof found === 'string' && found !== '*' ? found : null;
+const none: Readonly<Record<string, string>> = Object.freeze({});
+
+/** What filters left with the request: the rule that the verdict filter found, and the headers that rules name. */
+function filterMetadata(bytes: Buffer, from: number, to: number) {
+  let secondRule: string | null = null;
+  let headers = none;
+  eachField(bytes, from, to, (inner, entryStart, entryEnd) => {
+    if (inner !== metadata.filterMetadata.number) return;
+    let filter = '';
+    let found = none;
+    eachField(bytes, entryStart, entryEnd, (part, start, end) => {
+      if (part === mapKey) filter = text(bytes, start, end);
+      else if (part === mapValue) found = texts(bytes, start, end);
+    });
+    if (filter === verdictFilter) secondRule = found[enforcedPolicy] ?? null;
+    else if (filter === headerNamespace) headers = found;
+  });
+  return { secondRule, headers };
+}
+
+/** The entries of a Struct whose values are texts. */
+function texts(bytes: Buffer, from: number, to: number): Readonly<Record<string, string>> {
+  const found: [string, string][] = [];
+  eachField(bytes, from, to, (inner, entryStart, entryEnd) => {
+    if (inner !== struct.fields.number) return;
+    let key = '';
+    eachField(bytes, entryStart, entryEnd, (part, start, end) => {
+      if (part === mapKey) key = text(bytes, start, end);
+      else if (part === mapValue) {
+        eachField(bytes, start, end, (kind, textStart, textEnd) => {
+          if (kind === value.stringValue.number) found.push([key, text(bytes, textStart, textEnd)]);
+        });
+      }
+    });
+  });
+  return Object.fromEntries(found);
 }
 
 const nobody: Peer = Object.freeze({ address: '', port: 0 });

@@ -81,7 +81,13 @@ const whole: Entry = {
     duration: { seconds: 1n, nanos: 500_000 },
     routeName: 'egress:rule-1!x-key,x-team',
     responseFlags: { upstreamConnectionFailure: true, durationTimeout: true },
-    metadata: { filterMetadata: { 'envoy.filters.http.rbac': { enforced_effective_policy_id: 'rule-2' } } },
+    metadata: {
+      filterMetadata: {
+        'envoy.filters.http.rbac': { enforced_effective_policy_id: 'rule-2', shadow: 1 },
+        'weir.headers': { 'x-key': '***', 'x-team': 'blue' },
+        'another.filter': { key: 'left alone' },
+      },
+    },
     customTags: { class: 'class-1', method: 'FROB' },
     upstreamCluster: 'left alone',
     sampleRate: 0.5,
@@ -112,6 +118,7 @@ test('an entry becomes a record', async () => {
       status: 503,
       verdict: { kind: 'allowed', egressRule: 'rule-1', ingressRule: 'rule-2' },
       mismatches: ['x-key', 'x-team'],
+      headers: { 'x-key': '***', 'x-team': 'blue' },
       details: 'upstream_reset',
       flags: ['UF', 'DT'],
       requestBytes: 5_000_000_200,
@@ -158,8 +165,8 @@ const verdicts: readonly (readonly [string, Entry, RequestRecord['verdict']])[] 
   ['an unknown denial', { commonProperties: { routeName: 'deny:other' } }, { kind: 'failed' }],
   [
     'a combined regex',
-    { commonProperties: { routeName: 'ingress:*' } },
-    { kind: 'allowed', egressRule: null, ingressRule: null },
+    { commonProperties: { routeName: 'ingress:~0123456789abcdef' } },
+    { kind: 'allowed', egressRule: null, ingressRule: '~0123456789abcdef' },
   ],
 ];
 

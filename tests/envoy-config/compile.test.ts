@@ -142,12 +142,16 @@ const refused: readonly (readonly [string, Compiled, RegExp])[] = [
   ['a regex of a monstrous size', ingress([httpRule('a', { path: '((a{100}){100})' })]), /./],
   [
     'a change of the host header',
-    ingress([httpRule('a', { headerMatches: [{ name: 'Host', value: 'x', mismatch: 'REPLACE' }] })]),
+    ingress([
+      httpRule('a', { headerMatches: [{ name: 'Host', value: 'x', secret: false, mismatch: 'REPLACE' }] }),
+    ]),
     /cannot add, delete or replace the header "host"/,
   ],
   [
     'a header value with a line break',
-    ingress([httpRule('a', { headerMatches: [{ name: 'X', value: 'a\r\nb', mismatch: 'ADD' }] })]),
+    ingress([
+      httpRule('a', { headerMatches: [{ name: 'X', value: 'a\r\nb', secret: false, mismatch: 'ADD' }] }),
+    ]),
     /holds a line break/,
   ],
   [
@@ -156,7 +160,7 @@ const refused: readonly (readonly [string, Compiled, RegExp])[] = [
       Array.from({ length: 9 }, (_, index) =>
         httpRule(`r${index}`, {
           path: `/a.{${index}}.*`,
-          headerMatches: [{ name: `x-${index}`, value: 'v', mismatch: 'ADD' }],
+          headerMatches: [{ name: `x-${index}`, value: 'v', secret: false, mismatch: 'ADD' }],
         }),
       ),
     ),

@@ -11,11 +11,14 @@ export interface HeaderCase {
   /** The headers under test as the server sees them; names not here must be absent. */
   readonly server: Readonly<Record<string, string>> | null;
   readonly mismatches?: readonly string[];
+  /** What the access log holds of the headers that the rules name. */
+  readonly logged?: Readonly<Record<string, string>>;
 }
 
 const match = (name: string, value: string | null, mismatch: HeaderMatch['mismatch']): HeaderMatch => ({
   name,
   value,
+  secret: false,
   mismatch,
 });
 const rule = (id: string, path: string, ...headerMatches: readonly HeaderMatch[]) =>
@@ -29,14 +32,16 @@ export const headerCases: readonly HeaderCase[] = [
   {
     name: 'FAIL refuses a wrong value',
     rules: [rule('a', '/p', match('X-Team', 'blue', 'FAIL'))],
-    request: ask('/p', ['X-Team', 'red']),
+    request: ask('/p', ['X-Team', 'red'], ['X-Other', 'not named']),
     server: null,
+    logged: { 'x-team': 'red' },
   },
   {
     name: 'FAIL refuses a missing header',
     rules: [rule('a', '/p', match('X-Team', 'blue', 'FAIL'))],
     request: ask('/p'),
     server: null,
+    logged: {},
   },
   {
     name: 'FAIL passes the value, in any case of the name',
@@ -68,6 +73,49 @@ export const headerCases: readonly HeaderCase[] = [
     request: ask('/p', ['X-Team', 'red']),
     server: { 'x-team': 'red' },
     mismatches: ['x-team'],
+    logged: { 'x-team': 'red' },
+  },
+  {
+    name: 'a value that rules compare with a secret is logged masked',
+    rules: [rule('a', '/p', { ...match('X-Key', 's3cret', 'REPLACE'), secret: true })],
+    request: ask('/p', ['X-Key', 'guess']),
+    server: { 'x-key': 's3cret' },
+    mismatches: ['x-key'],
+    logged: { 'x-key': '***' },
+  },
+  {
+    name: 'a secret of one rule masks the header of all',
+    rules: [
+      rule('a', '/a', match('X-Key', 'plain', 'LOG')),
+      rule('b', '/b', { ...match('X-Key', 's3cret', 'FAIL'), secret: true }),
+    ],
+    request: ask('/a', ['X-Key', 's3cret']),
+    server: { 'x-key': 's3cret' },
+    logged: { 'x-key': '***' },
+  },
+  {
+    name: 'credentials are logged masked',
+    rules: [httpRule('a', { path: '/p', headers: [{ name: 'Authorization', value: null }] })],
+    request: ask('/p', ['Authorization', 'Bearer me']),
+    server: {},
+    logged: { authorization: '***' },
+  },
+  {
+    name: 'headers of both sides are logged, several values as one, as the client sent them',
+    rules: [rule('a', '/p', match('X-Team', 'blue', 'REPLACE'))],
+    ingress: [httpRule('b', { headers: [{ name: 'X-Other', value: 'no' }] })],
+    request: ask('/p', ['X-Team', 'red'], ['X-Team', 'green'], ['X-Other', 'yes']),
+    server: null,
+    logged: { 'x-team': 'red,green', 'x-other': 'yes' },
+  },
+  {
+    name: 'a value that is no UTF-8 costs no record',
+    rules: [rule('a', '/p', match('X-Team', 'blue', 'LOG'))],
+    request: ask('/p', ['X-Team', 'r\xffd']),
+    // The echo comes as UTF-8 and is read as latin1.
+    server: { 'x-team': 'r\xc3\xbfd' },
+    mismatches: ['x-team'],
+    logged: { 'x-team': 'r\ufffdd' },
   },
   {
     name: 'LOG says nothing of the right value',

@@ -4,6 +4,7 @@ import {
   type AccessLogReceiver,
   accessLogCounts,
   createAccessLogReceiver,
+  createClassCompiler,
   type RequestRecord,
   refusalBody,
 } from '@weir/envoy-config';
@@ -22,19 +23,24 @@ const records: RequestRecord[] = [];
 const problems: string[] = [];
 
 /** Server ports, each with a class of its own. */
-const port = { one: 80, pair: 81, grpc: 82 };
+const port = { one: 80, pair: 81, grpc: 82, many: 83 };
 const rules = [
   httpRule('landing', { method: 'POST', path: '/v1/request-landing' }),
   httpRule('public', { method: 'GET', path: '/public/.*' }),
   httpRule('socket', { path: '/ws' }),
 ];
 const one = testClass('one', 15001, { ingress: rules });
+/** More regexes behind one prefix than are tried one by one. */
+const versions = (side: string) =>
+  Array.from({ length: 6 }, (_, index) => httpRule(`${side}-${index}`, { path: `/v/[0-9]+/part${index}` }));
+const many = testClass('many', 15004, { egress: versions('out'), ingress: versions('in') });
 
 before(async () => {
   network = makeNetwork('verdict');
   network.redirect(port.one, 15001);
   network.redirect(port.pair, 15002);
   network.redirect(port.grpc, 15003);
+  network.redirect(port.many, 15004);
   [client, server, proxied] = await Promise.all([
     startPeer(network.client),
     startPeer(network.server),
@@ -49,6 +55,7 @@ before(async () => {
   });
   await envoy.setClasses([
     one,
+    many,
     testClass('pair', 15002, {
       egress: [httpRule('out-get', { method: 'GET' }), httpRule('out-put', { method: 'PUT', path: '/put' })],
       ingress: [httpRule('in-pub', { path: '/pub.*' }), httpRule('in-put', { path: '/put', host: 'good' })],
@@ -112,6 +119,7 @@ test("an allowed request reaches the server with the client's address", async ()
       status: 200,
       verdict: { kind: 'allowed', egressRule: null, ingressRule: 'landing' },
       mismatches: [],
+      headers: {},
       details: 'via_upstream',
       flags: [],
       requestBytes: 0,
@@ -193,6 +201,18 @@ test('both sides of a pair must agree, and each request names what decided', asy
   });
   assert.deepEqual(await verdicts('/public2'), { kind: 'denied', reason: 'egress-rules' });
   assert.deepEqual(await verdicts('/private'), { kind: 'denied', reason: 'ingress-rules' });
+});
+
+test('the rule behind a combined regex is found from the logged path', async () => {
+  assert.equal(await status(port.many, 'GET /v/7/part4 HTTP/1.1\r\nHost: s\r\n\r\n'), 200);
+  assert.equal(await status(port.many, 'GET /v/7/part6 HTTP/1.1\r\nHost: s\r\n\r\n'), 403);
+  const { verdict, path } = await recordOf((each) => each.path === '/v/7/part4');
+  assert.ok(verdict.kind === 'allowed' && verdict.egressRule !== null && verdict.ingressRule !== null);
+  const compiler = createClassCompiler();
+  compiler.compileRoutes(many);
+  assert.equal(compiler.ruleOf(verdict.egressRule, path), 'out-4');
+  assert.equal(compiler.ruleOf(verdict.ingressRule, path), 'in-4');
+  assert.equal(createClassCompiler().ruleOf(verdict.egressRule, path), null);
 });
 
 test('the refusal of the second side has the same bytes', async () => {

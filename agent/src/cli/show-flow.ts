@@ -5,7 +5,9 @@ export function showFlow(flow: Flow): string {
   const { source, destination, request } = flow;
   const ends = `${showPeer(source)} -> ${showPeer(destination)} ${flow.protocol}`;
   const what =
-    request === null ? '' : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}`;
+    request === null
+      ? ''
+      : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}${showHeaders(flow)}`;
   const why = flow.reason === null ? '' : ` (${flow.reason})`;
   const rules = flow.rules.flatMap(({ places }) => places);
   const by =
@@ -17,6 +19,12 @@ function showPeer({ address, port, endpoint, labels, identity }: FlowPeer): stri
   const where = port === 0 ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`;
   const who = endpoint ?? (labels.length > 0 ? labels.join(',') : `identity ${identity}`);
   return `${who} ${where}`;
+}
+
+/** Headers that rules name: they may be what decided. */
+function showHeaders({ request }: Flow): string {
+  const headers = Object.entries(request?.headers ?? {});
+  return headers.length === 0 ? '' : ` [${headers.map(([name, value]) => `${name}: ${value}`).join(', ')}]`;
 }
 
 function showStatus({ request }: Flow): string {

@@ -32,6 +32,8 @@ export interface FlowRequest {
   readonly durationMs: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
+  /** Headers that rules name, as the client sent them; secrets and credentials are masked. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A verdict on a new connection, a dropped packet, or a request, as `weir monitor` shows it. */

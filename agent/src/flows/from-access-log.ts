@@ -4,6 +4,8 @@ import type { Flow, FlowRule, FlowVerdict } from './flow.ts';
 
 /** Finds what a record names in the policy files, as `file:line`. */
 export interface Places {
+  /** The rule behind a name in a verdict; null when nobody knows it any more. */
+  ruleOf(name: string, path: string): string | null;
   ofRule(rule: string): readonly string[];
   /** The rules that a request of the class must find a match among, on that side. */
   ofSide(classId: string, side: 'egress' | 'ingress'): readonly string[];
@@ -33,6 +35,7 @@ export function flowFromAccessLog(
       durationMs: record.durationMs,
       requestBytes: record.requestBytes,
       responseBytes: record.responseBytes,
+      headers: record.headers,
     },
     rules: rulesOf(record, places),
   };
@@ -45,10 +48,12 @@ const VERDICTS: Readonly<Record<RequestVerdict['kind'], FlowVerdict>> = {
 };
 
 /** The rules that allowed; for a refusal by one side's rules, those that none of matched. */
-function rulesOf({ verdict, classId }: RequestRecord, places: Places): readonly FlowRule[] {
+function rulesOf({ verdict, classId, path }: RequestRecord, places: Places): readonly FlowRule[] {
   if (verdict.kind === 'allowed') {
-    const rules = [verdict.egressRule, verdict.ingressRule];
-    return rules.flatMap((rule) => (rule === null ? [] : [{ rule, places: places.ofRule(rule) }]));
+    return [verdict.egressRule, verdict.ingressRule].flatMap((name) => {
+      const rule = name === null ? null : places.ruleOf(name, path);
+      return rule === null ? [] : [{ rule, places: places.ofRule(rule) }];
+    });
   }
   if (verdict.kind !== 'denied') return [];
   if (verdict.reason !== 'egress-rules' && verdict.reason !== 'ingress-rules') return [];

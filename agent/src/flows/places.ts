@@ -1,9 +1,14 @@
+import type { ClassCompiler } from '@weir/envoy-config';
 import { classId, type Engine, type L7Class, ruleId, type SourceRef } from '@weir/l7-policy';
 import type { Places } from './from-access-log.ts';
 
-/** Looks places up in the engine's present state. */
-export function createPlaces(engine: Pick<Engine, 'sourcesOf' | 'state'>): Places {
+/** Looks places up in the engine's present state; rules behind groups are known to `compiler`. */
+export function createPlaces(
+  engine: Pick<Engine, 'sourcesOf' | 'state'>,
+  compiler: Pick<ClassCompiler, 'ruleOf'>,
+): Places {
   return {
+    ruleOf: compiler.ruleOf,
     ofRule: (rule) => engine.sourcesOf(ruleId(rule)).map(showPlace),
     ofSide(id, side) {
       const item = engine.state().classes.get(classId(id));

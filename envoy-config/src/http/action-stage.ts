@@ -14,8 +14,8 @@ import {
   type Predicate,
 } from './matcher.ts';
 
-/** Makes the leaf for a request that these conditions match. */
-export type Outcome = (matched: readonly Condition[]) => OnMatch;
+/** Makes the leaf for a request that these conditions match, at least one. */
+export type Outcome = (matched: readonly [Condition, ...Condition[]]) => OnMatch;
 
 /** Why header actions cannot be put into a tree. */
 export class TooManyCombinations extends Error {
@@ -114,7 +114,10 @@ function decide(
   }
   const split = (index: number, matched: readonly Condition[]): OnMatch | null => {
     const candidate = candidates[index];
-    if (candidate === undefined) return matched.length === 0 ? otherwise : outcome(matched);
+    if (candidate === undefined) {
+      const [first, ...others] = matched;
+      return first === undefined ? otherwise : outcome([first, ...others]);
+    }
     const { condition } = candidate;
     const predicates = tests(candidate);
     const yes = alone === null ? split(index + 1, [...matched, condition]) : outcome([condition]);

@@ -31,6 +31,14 @@ export interface HeaderAction {
   readonly value: string;
 }
 
+/** A header of which a rule says something; each request's value is logged. */
+export interface NamedHeader {
+  /** Lower case. */
+  readonly name: string;
+  /** The rule compares it with a secret. */
+  readonly secret: boolean;
+}
+
 /** One rule as the proxy tests it: all parts must hold; null is no condition. */
 export interface Condition {
   readonly rule: string;
@@ -42,6 +50,7 @@ export interface Condition {
   readonly headers: readonly HeaderTest[];
   /** Sorted, each once. */
   readonly actions: readonly HeaderAction[];
+  readonly named: readonly NamedHeader[];
 }
 
 /** A regex that the proxy must not be given. */
@@ -104,8 +113,18 @@ function httpCondition(rule: HttpRule): Condition | null {
     host: rule.host === null ? null : hostPattern(rule.host),
     headers: distinct(headers),
     actions: distinct(actions),
+    named: distinct([...rule.headers.map(plainName), ...rule.headerMatches.map(secretName)]),
   };
 }
+
+const plainName = ({ name }: HttpRule['headers'][number]): NamedHeader => ({
+  name: name.toLowerCase(),
+  secret: false,
+});
+const secretName = ({ name, secret }: HttpRule['headerMatches'][number]): NamedHeader => ({
+  name: name.toLowerCase(),
+  secret,
+});
 
 /** A gRPC call is a POST to /service/method with a content type of its own (gRPC over HTTP/2, "Requests"). */
 function grpcCondition(rule: GrpcRule): Condition {
@@ -131,6 +150,7 @@ function grpcCondition(rule: GrpcRule): Condition {
       contentType,
     ],
     actions: [],
+    named: [],
   };
 }
 
@@ -169,7 +189,9 @@ function bounded(regex: string): number {
   return instructions;
 }
 
-function distinct<Item extends HeaderTest | HeaderAction>(items: readonly Item[]): readonly Item[] {
+function distinct<Item extends HeaderTest | HeaderAction | NamedHeader>(
+  items: readonly Item[],
+): readonly Item[] {
   const byText = new Map(items.map((item) => [JSON.stringify(item), item]));
   return [...byText].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, item]) => item);
 }

@@ -15,6 +15,7 @@ import type { ListenerInput } from '../listener-input.ts';
 import type { ProxySettings } from '../settings.ts';
 import { extension, typedConfig } from '../typed-config.ts';
 import { keepForwardedProto, restoreForwardedProto } from './forwarded-proto.ts';
+import { headerLogOf } from './header-log.ts';
 import { http1Options, http2Options } from './protocol-options.ts';
 import { refusalBody } from './route-action.ts';
 import { verdictFilterOf } from './verdict-filter.ts';
@@ -53,7 +54,7 @@ export function connectionManager(
       },
     },
     earlyHeaderMutationExtensions: [keepForwardedProto()],
-    httpFilters: [...(pair ? [verdictFilterOf()] : []), restoreForwardedProto(), router],
+    httpFilters: [headerLogOf(), ...(pair ? [verdictFilterOf()] : []), restoreForwardedProto(), router],
     httpProtocolOptions: http1Options(),
     http2ProtocolOptions: http2Options(limits),
     commonHttpProtocolOptions: { idleTimeout: duration(0), maxHeadersCount: limits.requestHeadersCount },

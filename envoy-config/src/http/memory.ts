@@ -1,5 +1,6 @@
 import type { Condition, ConditionProblem } from './condition.ts';
 import type { Action } from './matcher.ts';
+import { type GroupMember, type RuleGroup, ruleGroup } from './rule-group.ts';
 
 /** A rule as it was taken in: what it tests, and a text that is equal for rules that test and do the same. */
 export interface TakenRule {
@@ -16,6 +17,8 @@ export interface Memory {
   readonly rules: Map<string, TakenRule | ConditionProblem | null>;
   /** Encoded actions by route name. */
   readonly actions: Map<string, Action>;
+  /** Groups of rules behind combined regexes, by name: the access log asks for them later. */
+  readonly groups: Map<string, RuleGroup>;
 }
 
 /** More than this is forgotten at once. */
@@ -23,7 +26,7 @@ const mostRemembered = 200_000;
 
 /** An empty memory. */
 export function createMemory(): Memory {
-  return { rules: new Map(), actions: new Map() };
+  return { rules: new Map(), actions: new Map(), groups: new Map() };
 }
 
 /** What is remembered under a key, made now if it is not. */
@@ -34,4 +37,10 @@ export function remembered<Value>(memory: Map<string, Value>, key: string, make:
   const made = make();
   memory.set(key, made);
   return made;
+}
+
+/** The name of the group of these rules, which from now on can tell which of them matched. */
+export function rememberedGroup(memory: Memory, members: readonly GroupMember[]): string {
+  const group = ruleGroup(members);
+  return remembered(memory.groups, group.name, () => group).name;
 }

@@ -31,7 +31,7 @@ export function denyRoute(reason: RouteDenial): Action {
 /** A route to the original destination that makes the header changes of the actions whose header mismatched. */
 export function allowRoute(
   side: RuleSide,
-  rule: string | null,
+  rule: string,
   mismatched: readonly HeaderAction[],
   memory: Memory,
 ): Action {
@@ -54,11 +54,10 @@ export function allowRoute(
   return routeAction(name, joined(plainRoute, changes));
 }
 
-/** A verdict of the RBAC filter; `*` where a combined regex hides the rule. */
-export function allowVerdict(rule: string | null, memory: Memory): Action {
-  const name = rule ?? '*';
-  return remembered(memory.actions, `verdict:${name}`, () => {
-    const action = toBinary(ActionSchema, create(ActionSchema, { name, action: RBAC_Action.ALLOW }));
+/** A verdict of the RBAC filter. */
+export function allowVerdict(rule: string, memory: Memory): Action {
+  return remembered(memory.actions, `verdict:${rule}`, () => {
+    const action = toBinary(ActionSchema, create(ActionSchema, { name: rule, action: RBAC_Action.ALLOW }));
     return written(typedAction(typeUrlOf(ActionSchema), action));
   });
 }

@@ -11,20 +11,18 @@ export type RouteName =
   | {
       readonly kind: 'allow';
       readonly side: RuleSide;
-      /** null where a combined regex hides which rule it was. */
-      readonly rule: string | null;
+      /** The id of the rule, or the name of the group of rules behind a combined regex. */
+      readonly rule: string;
       /** Headers that did not have the value that a rule wanted, lower case, sorted. */
       readonly mismatches: readonly string[];
     }
   | { readonly kind: 'deny'; readonly reason: RouteDenial };
 
-const hidden = '*';
-
 /** `egress:RULE`, `ingress:RULE!header,header`, `deny:REASON`. */
 export function formatRouteName(name: RouteName): string {
   if (name.kind === 'deny') return `deny:${name.reason}`;
   const mismatches = name.mismatches.length === 0 ? '' : `!${name.mismatches.join(',')}`;
-  return `${name.side}:${name.rule ?? hidden}${mismatches}`;
+  return `${name.side}:${name.rule}${mismatches}`;
 }
 
 /** Reads what {@link formatRouteName} wrote; null for any other text. */
@@ -38,7 +36,7 @@ export function parseRouteName(text: string): RouteName | null {
       return {
         kind: 'allow',
         side,
-        rule: rest === hidden ? null : rest,
+        rule: rest,
         mismatches: mismatches === undefined ? [] : mismatches.split(','),
       };
     case 'deny': {

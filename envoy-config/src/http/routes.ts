@@ -4,6 +4,7 @@ import { type Compiled, typeUrls } from '../resource.ts';
 import { field, joined, written } from '../wire.ts';
 import { actionStage, headerBranches, TooManyCombinations } from './action-stage.ts';
 import type { Condition } from './condition.ts';
+import { headerLogConfig } from './header-log.ts';
 import {
   actionLeaf,
   anyOf,
@@ -46,13 +47,18 @@ export function compileRoutes(name: string, rules: ClassRules, memory: Memory): 
     const side = rules.kind === 'one' ? rules.side : 'egress';
     const routed = rules.kind === 'one' ? rules.rules : rules.egress;
     const passing = rules.kind === 'one' ? [] : rules.ingress.acting;
+    const all = rules.kind === 'one' ? [routed] : [routed, rules.ingress];
+    const filters = [
+      headerLogConfig(all.flatMap(({ plain, acting }) => [...plain, ...acting])),
+      rules.kind === 'both' ? verdictConfig(rules.ingress, memory) : null,
+    ];
     const host = joined(
       field(virtualHost.name.number, name),
       field(virtualHost.domains.number, '*'),
       field(virtualHost.matcher.number, routeTree(side, routed, passing, memory)),
-      ...(rules.kind === 'both'
-        ? [field(virtualHost.typedPerFilterConfig.number, verdictConfig(rules.ingress, memory))]
-        : []),
+      ...filters.flatMap((config) =>
+        config === null ? [] : [field(virtualHost.typedPerFilterConfig.number, config)],
+      ),
     );
     const message = joined(
       field(routeConfiguration.name.number, name),
@@ -68,7 +74,7 @@ export function compileRoutes(name: string, rules: ClassRules, memory: Memory): 
 
 /** Unreadable and traversing paths, hosts that are none, rules that act on headers, rules that only allow, refusal. */
 function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[], memory: Memory): Matcher {
-  const allow = (matched: readonly Condition[], rule: string | null): OnMatch => {
+  const allow = (matched: readonly Condition[], rule: string): OnMatch => {
     const end = (others: readonly Condition[]): OnMatch =>
       headerBranches(
         [...matched, ...others].flatMap((condition) => condition.actions),
@@ -77,8 +83,8 @@ function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]
     return actionStage(passing, end, end([])) ?? end([]);
   };
   const refused = actionLeaf(denyRoute(side === 'egress' ? 'egress-rules' : 'ingress-rules'));
-  const plain = verdictTree(rules.plain, (rule) => allow([], rule), refused);
-  const acting = actionStage(rules.acting, (matched) => allow(matched, matched[0]?.rule ?? null), plain);
+  const plain = verdictTree(rules.plain, (rule) => allow([], rule), refused, memory);
+  const acting = actionStage(rules.acting, (matched) => allow(matched, matched[0].rule), plain);
   const unsafePath = anyOf([
     headerMatchesRegex(':path', traversal),
     not(headerMatchesRegex(':path', readable)),

@@ -61,11 +61,11 @@ function take(rule: HttpRule | GrpcRule): TakenRule | ConditionProblem | null {
 }
 
 /** Two conditions with the same text test and do the same. */
-function canonical({ method, path, host, headers, actions }: Condition): string {
+function canonical({ method, path, host, headers, actions, named }: Condition): string {
   const patterns = `${path?.regex ?? ''}\0${method?.regex ?? ''}\0${host?.regex ?? ''}`;
   return headers.length === 0 && actions.length === 0
     ? patterns
-    : `${patterns}\0${JSON.stringify([headers, actions])}`;
+    : `${patterns}\0${JSON.stringify([headers, actions, named])}`;
 }
 
 function headerProblem({ headers, actions }: Condition): string | null {

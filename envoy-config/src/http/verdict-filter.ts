@@ -1,11 +1,11 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { typeUrlOf } from '@weir/xds-ts';
 import { RBACPerRouteSchema, RBACSchema } from '@weir/xds-ts/envoy/extensions/filters/http/rbac/v3/rbac';
 import { type Extension, extension, typedConfig } from '../typed-config.ts';
 import { type Encoded, field, joined } from '../wire.ts';
 import { actionLeaf, alwaysMatcher } from './matcher.ts';
 import type { Memory } from './memory.ts';
+import { perFilterConfig } from './per-filter-config.ts';
 import { allowVerdict } from './route-action.ts';
 import type { RuleSet } from './rule-set.ts';
 import { verdictFilter } from './verdict-filter-name.ts';
@@ -28,18 +28,12 @@ export function verdictConfig(rules: RuleSet, memory: Memory): Encoded {
     [...rules.plain, ...rules.acting],
     (rule) => actionLeaf(allowVerdict(rule, memory)),
     null,
+    memory,
   );
   const rbac =
     tree === null
       ? joined(toBinary(RBACSchema, create(RBACSchema, refuseAll)))
       : field(RBACSchema.field.matcher.number, alwaysMatcher(tree));
-  const any = joined(
-    field(AnySchema.field.typeUrl.number, typeUrlOf(RBACPerRouteSchema)),
-    field(AnySchema.field.value.number, field(RBACPerRouteSchema.field.rbac.number, rbac)),
-  );
-  return joined(field(mapKey, verdictFilter), field(mapValue, any));
+  const perRoute = field(RBACPerRouteSchema.field.rbac.number, rbac);
+  return perFilterConfig(verdictFilter, typeUrlOf(RBACPerRouteSchema), perRoute);
 }
-
-/** Key and value of an entry of a protobuf map. */
-const mapKey = 1;
-const mapValue = 2;

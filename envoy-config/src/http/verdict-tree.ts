@@ -9,9 +9,16 @@ import {
   matcherNode,
   type OnMatch,
 } from './matcher.ts';
+import { type Memory, rememberedGroup } from './memory.ts';
 
-/** What an allowed request leads to; null where a combined regex hides which rule it was. */
-export type AllowLeaf = (rule: string | null) => OnMatch;
+/** What an allowed request leads to, by the id of its rule or the name of a group of rules. */
+export type AllowLeaf = (rule: string) => OnMatch;
+
+/** What a tree is made with. */
+interface Making {
+  readonly allow: AllowLeaf;
+  readonly memory: Memory;
+}
 
 /** A combined regex past roughly 1,500 instructions falls off a cliff under hostile paths (measured). */
 const combinedInstructions = 1_000;
@@ -28,7 +35,9 @@ export function verdictTree(
   conditions: readonly Condition[],
   allow: AllowLeaf,
   otherwise: OnMatch | null,
+  memory: Memory,
 ): OnMatch | null {
+  const making = { allow, memory };
   const everything = conditions.find((condition) => condition.method === null && takesAnyPath(condition));
   if (everything !== undefined) return allow(everything.rule);
   const byMethod = new Map<string, Condition[]>();
@@ -37,10 +46,10 @@ export function verdictTree(
     if (condition.method?.shape.kind !== 'literals') others.push(condition);
     else for (const method of condition.method.shape.texts) add(byMethod, method, condition);
   }
-  const rest = pathTree(others, allow, otherwise);
+  const rest = pathTree(others, making, otherwise);
   const methods = new Map<string, OnMatch>();
   for (const [method, ones] of byMethod) {
-    const found = pathTree(ones, allow, null);
+    const found = pathTree(ones, making, null);
     if (found !== null) methods.set(method, found);
   }
   const tree = lookup('exact', ':method', methods, rest);
@@ -50,20 +59,20 @@ export function verdictTree(
 /** The same for conditions whose method, if any, is a regex. */
 function pathTree(
   conditions: readonly Condition[],
-  allow: AllowLeaf,
+  making: Making,
   otherwise: OnMatch | null,
 ): OnMatch | null {
   const anyPath = conditions.find((condition) => methodLeft(condition) === null && takesAnyPath(condition));
-  if (anyPath !== undefined) return allow(anyPath.rule);
+  if (anyPath !== undefined) return making.allow(anyPath.rule);
   const exact = new Map<string, Condition[]>();
   const prefixes = new Map<string, Condition[]>();
   const floating: Condition[] = [];
   for (const condition of conditions) place(condition, exact, prefixes, floating);
 
-  const last = leaf(floating, 'open', allow, otherwise) ?? otherwise;
-  const byPrefix = lookup('prefix', ':path', leaves(prefixes, 'open', allow), last);
+  const last = leaf(floating, 'open', making, otherwise) ?? otherwise;
+  const byPrefix = lookup('prefix', ':path', leaves(prefixes, 'open', making), last);
   const afterExact = byPrefix === null ? last : matcherNode(byPrefix);
-  const byPath = lookup('exact', ':path', leaves(exact, 'settled', allow), afterExact);
+  const byPath = lookup('exact', ':path', leaves(exact, 'settled', making), afterExact);
   return byPath === null ? afterExact : matcherNode(byPath);
 }
 
@@ -111,11 +120,11 @@ function methodLeft({ method }: Condition): Pattern | null {
 function leaves(
   places: ReadonlyMap<string, readonly Condition[]>,
   state: PathState,
-  allow: AllowLeaf,
+  making: Making,
 ): ReadonlyMap<string, OnMatch> {
   const entries = new Map<string, OnMatch>();
   for (const [text, conditions] of places) {
-    const found = leaf(conditions, state, allow, null);
+    const found = leaf(conditions, state, making, null);
     if (found !== null) entries.set(text, found);
   }
   return entries;
@@ -125,7 +134,7 @@ function leaves(
 function leaf(
   conditions: readonly Condition[],
   state: PathState,
-  allow: AllowLeaf,
+  making: Making,
   otherwise: OnMatch | null,
 ): OnMatch | null {
   const free = conditions.find(
@@ -135,7 +144,7 @@ function leaf(
       condition.host === null &&
       condition.headers.length === 0,
   );
-  if (free !== undefined) return allow(free.rule);
+  if (free !== undefined) return making.allow(free.rule);
   const alike = new Map<string, Condition[]>();
   for (const condition of conditions) {
     const { host, headers } = condition;
@@ -143,46 +152,58 @@ function leaf(
   }
   const branches = [...alike]
     .sort(([left], [right]) => (left < right ? -1 : 1))
-    .flatMap(([, group]) => branchesOf(group, state, allow));
+    .flatMap(([, group]) => branchesOf(group, state, making));
   const matcher = firstOf(branches, otherwise);
   return matcher === null ? null : matcherNode(matcher);
 }
 
+/** A condition of which the path is still to be tested. */
+interface OpenPath {
+  readonly condition: Condition;
+  readonly path: Pattern;
+}
+
 /** Branches for conditions that differ in nothing but the path's regex. */
-function branchesOf(group: readonly Condition[], state: PathState, allow: AllowLeaf): readonly Branch[] {
-  const paths: { readonly condition: Condition; readonly path: Pattern }[] = [];
+function branchesOf(group: readonly Condition[], state: PathState, making: Making): readonly Branch[] {
+  const paths: OpenPath[] = [];
   for (const condition of group) {
     const path = pathLeft(condition, state);
-    if (path === null) return [branch(condition, null, condition.rule, allow)];
+    if (path === null) return [branch(condition, null, condition.rule, making)];
     paths.push({ condition, path });
   }
   if (paths.length <= maxSingleRegexes) {
-    return paths.map(({ condition, path }) => branch(condition, path.regex, condition.rule, allow));
+    return paths.map(({ condition, path }) => branch(condition, path.regex, condition.rule, making));
   }
   const [first] = group;
   if (first === undefined) return [];
-  return combined(paths.map(({ path }) => path)).map((regex) => branch(first, regex, null, allow));
-}
-
-/** Joins regexes into few, none of which costs more than the budget (one alone may). */
-function combined(patterns: readonly Pattern[]): readonly string[] {
-  const regexes: string[] = [];
-  let parts: string[] = [];
-  let cost = 0;
-  for (const { regex, instructions } of patterns) {
-    if (parts.length > 0 && cost + instructions > combinedInstructions) {
-      regexes.push(parts.join('|'));
-      parts = [];
-      cost = 0;
+  return combined(paths).map((together) => {
+    const [only] = together;
+    if (only !== undefined && together.length === 1) {
+      return branch(first, only.path.regex, only.condition.rule, making);
     }
-    parts.push(`(?:${regex})`);
-    cost += instructions;
-  }
-  if (parts.length > 0) regexes.push(parts.join('|'));
-  return regexes;
+    const members = together.map(({ condition, path }) => ({ rule: condition.rule, path: path.regex }));
+    const regex = members.map(({ path }) => `(?:${path})`).join('|');
+    return branch(first, regex, rememberedGroup(making.memory, members), making);
+  });
 }
 
-function branch(condition: Condition, path: string | null, rule: string | null, allow: AllowLeaf): Branch {
+/** Puts regexes together so that none costs more than the budget (one alone may). */
+function combined(paths: readonly OpenPath[]): readonly (readonly OpenPath[])[] {
+  const groups: OpenPath[][] = [];
+  let cost = 0;
+  for (const open of paths) {
+    const last = groups.at(-1);
+    cost += open.path.instructions;
+    if (last !== undefined && cost <= combinedInstructions) last.push(open);
+    else {
+      groups.push([open]);
+      cost = open.path.instructions;
+    }
+  }
+  return groups;
+}
+
+function branch(condition: Condition, path: string | null, rule: string, { allow }: Making): Branch {
   const method = methodLeft(condition);
   const predicates = [
     ...(method === null ? [] : [headerMatchesRegex(':method', method.regex)]),

@@ -121,6 +121,7 @@ function completeRule(rule: RuleSpec, secrets: ReadonlyMap<string, string>): L7R
   const headerMatches = rule.headerMatches.map(({ name, value, secret, mismatch }) => ({
     name,
     mismatch,
+    secret: secret !== null,
     value: secret === null ? value : (secrets.get(secret) ?? (value === '' ? null : value)),
   }));
   const complete: HttpRule = { ...rule, headerMatches };

@@ -24,6 +24,8 @@ export interface HeaderMatch {
    * null: the secret is not known, and the rule matches no request whatever `mismatch` says.
    */
   readonly value: string | null;
+  /** The value is a secret's: it is shown to nobody. */
+  readonly secret: boolean;
   readonly mismatch: MismatchAction;
 }
 

@@ -1,0 +1,15 @@
+import { AnySchema } from '@bufbuild/protobuf/wkt';
+import { type Encoded, field, joined } from '../wire.ts';
+
+/** Key and value of an entry of a protobuf map. */
+const mapKey = 1;
+const mapValue = 2;
+
+/** An entry of `typed_per_filter_config`: what a filter of the listener does for these routes. */
+export function perFilterConfig(filter: string, typeUrl: string, message: Encoded): Encoded {
+  const any = joined(
+    field(AnySchema.field.typeUrl.number, typeUrl),
+    field(AnySchema.field.value.number, message),
+  );
+  return joined(field(mapKey, filter), field(mapValue, any));
+}
