@@ -22,6 +22,7 @@ import { createFlowLog } from './flows/flow-log.ts';
 import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
 import { createPlaces } from './flows/places.ts';
+import { createRequestCounters } from './flows/request-counters.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { acceptLocal } from './network/accept-local.ts';
 import { ensureBpffs } from './network/bpffs.ts';
@@ -92,6 +93,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     allocator: createIdentityAllocator(store),
   });
   const flows = createFlowLog(FLOWS_KEPT);
+  const counters = createRequestCounters();
   const directory = createDirectory(engine, reservedIdentities.world);
   const compiler = createClassCompiler();
   const places = createPlaces(engine, compiler);
@@ -106,7 +108,11 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const accessLog = await createAccessLogReceiver({
     socketPath: sockets.accessLog,
     onRecords: (records) => {
-      for (const record of records) flows.add(flowFromAccessLog(record, directory, places));
+      for (const record of records) {
+        const flow = flowFromAccessLog(record, directory, places);
+        counters.add(flow);
+        flows.add(flow);
+      }
     },
     onProblem: (message) => log.warn({ message }, 'access log'),
   });
@@ -203,6 +209,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
       proxyConnected: () => xds.clients().length > 0,
       accessLog,
       flows,
+      counters,
       policies,
       interfaces,
       registry,

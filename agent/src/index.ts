@@ -2,6 +2,7 @@ export { type Agent, startAgent } from './agent.ts';
 export type { Status } from './api/api-types.ts';
 export { type ControlClient, ControlError, controlClient } from './api/control-client.ts';
 export { type Handler, serveControl } from './api/control-server.ts';
+export { type MetricSources, metricsText } from './api/metrics.ts';
 export { cleanUp } from './cleanup.ts';
 export { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './demo/network.ts';
 export {
@@ -29,6 +30,7 @@ export { explainQuery, type QueryExplanation } from './explain/explain-query.ts'
 export { watchFolder } from './files/watch-folder.ts';
 export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
 export { createFlowLog } from './flows/flow-log.ts';
+export { createRequestCounters, type RequestCounters } from './flows/request-counters.ts';
 export { type AgentOptions, type AgentWords, agentOptions, runDirectory, socketPaths } from './options.ts';
 export {
   type ClassProgress,

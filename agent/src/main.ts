@@ -7,6 +7,7 @@ import { endpointCommands } from './cli/endpoint-commands.ts';
 import { envoyCommands } from './cli/envoy-commands.ts';
 import { monitorCommand } from './cli/monitor-command.ts';
 import { policyCommands } from './cli/policy-commands.ts';
+import { metricsCommand, rulesCommand } from './cli/rule-commands.ts';
 import { statusCommand } from './cli/status-command.ts';
 import { syncCommand } from './cli/sync-command.ts';
 import { xdsCommands } from './cli/xds-commands.ts';
@@ -25,6 +26,8 @@ const program = new Command('weir')
 for (const command of [
   agentCommand(),
   statusCommand(),
+  rulesCommand(),
+  metricsCommand(),
   monitorCommand(),
   policyCommands(),
   endpointCommands(),

@@ -43,6 +43,11 @@ describe('control API', () => {
     assert.equal(statSync(socketPath).mode & 0o777, 0o600);
   });
 
+  it('answers a text as it is', async () => {
+    await serve(async () => ({ kind: 'text', text: 'a 1\nb 2\n' }));
+    assert.equal(await client.read('/v1/metrics'), 'a 1\nb 2\n');
+  });
+
   it('gives what a handler throws as the reason', async () => {
     await serve(async () => {
       throw new Error('no such workload');

@@ -131,6 +131,21 @@ describe('the story of the Death Star, told by real parts', () => {
     );
   });
 
+  it('counts the requests of each rule, and those that were refused', async () => {
+    const rules = (await stage.client.call('GET', '/v1/rules')) as {
+      places: readonly string[];
+      requests: number;
+    }[];
+    assert.equal(rules.length, 1);
+    assert.equal(rules[0]?.requests, 1);
+    assert.match(rules[0]?.places[0] ?? '', /deathstar\.yaml:\d+$/);
+    const metrics = await stage.client.read('/v1/metrics');
+    assert.match(metrics, /^weir_requests_total\{verdict="denied",reason="ingress-rules"\} 1$/m);
+    assert.match(metrics, /^weir_rule_requests_total\{rule="[0-9a-f]+",place=".*deathstar\.yaml:\d+"\} 1$/m);
+    assert.match(metrics, /^weir_access_log_dropped_total 0$/m);
+    assert.match(metrics, /^weir_datapath_total\{outcome="redirected"\} [1-9]/m);
+  });
+
   it('redirects nothing that no L7 rule selects: another port, another workload', async () => {
     const before = await counter('redirected');
     await lands('tiefighter', HANGAR, '10.77.0.2');

@@ -14,7 +14,24 @@ export interface Status {
   readonly workloads: readonly WorkloadStatus[];
   readonly policies: PolicyStatus;
   readonly classes: readonly ClassStatus[];
-  readonly flows: { readonly total: number; readonly accessLogUndecoded: number };
+  readonly flows: FlowStatus;
+}
+
+/** What was seen of connections and requests since the agent's start. */
+export interface FlowStatus {
+  readonly total: number;
+  readonly accessLogUndecoded: number;
+  /** Requests that Envoy could not log, since its start; null while it does not answer. */
+  readonly accessLogDropped: number | null;
+}
+
+/** A rule that the proxy enforces. */
+export interface RuleStatus {
+  readonly rule: string;
+  /** Where it stands, `file:line`. */
+  readonly places: readonly string[];
+  /** Requests that it let through since the agent's start. */
+  readonly requests: number;
 }
 
 /** The proxy, as the agent sees it. */

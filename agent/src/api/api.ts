@@ -1,12 +1,13 @@
 import type { Datapath } from '@weir/bpf';
-import type { AccessLogReceiver, EnvoyProcess } from '@weir/envoy-config';
+import { type AccessLogReceiver, accessLogCounts, type EnvoyProcess } from '@weir/envoy-config';
 import type { Engine, Problem } from '@weir/l7-policy';
 import type { Redirector } from '@weir/redirect';
 import type { Controller } from '../controller.ts';
 import { explainQuery } from '../explain/explain-query.ts';
 import type { FlowLog } from '../flows/flow-log.ts';
+import type { RequestCounters } from '../flows/request-counters.ts';
 import type { Interfaces } from '../network/interfaces.ts';
-import type { AgentOptions } from '../options.ts';
+import { type AgentOptions, socketPaths } from '../options.ts';
 import type { PolicySource } from '../policies/policy-source.ts';
 import type { ProxyClasses } from '../proxy/proxy-classes.ts';
 import type { WorkloadProblem } from '../workloads/parse-workloads.ts';
@@ -14,6 +15,8 @@ import type { WorkloadRegistry } from '../workloads/workload-registry.ts';
 import type { Workloads } from '../workloads/workloads.ts';
 import type { Status } from './api-types.ts';
 import type { Answer, ApiRequest, Handler } from './control-server.ts';
+import { metricsText } from './metrics.ts';
+import { ruleStatus } from './rules.ts';
 import { classStatus, showHeld, workloadStatus } from './status.ts';
 
 /** What the API shows and steers. */
@@ -31,6 +34,7 @@ export interface ApiParts {
   readonly proxyConnected: () => boolean;
   readonly accessLog: AccessLogReceiver;
   readonly flows: FlowLog;
+  readonly counters: RequestCounters;
   readonly policies: PolicySource;
   readonly interfaces: Interfaces;
   readonly registry: WorkloadRegistry;
@@ -40,12 +44,16 @@ export interface ApiParts {
   readonly sync: () => Promise<readonly string[]>;
 }
 
-/** Answers the requests of `weir status`, `weir monitor`, `weir endpoint`, `weir policy explain` and `weir sync`. */
+/** Answers the requests of `weir status`, `weir rules`, `weir metrics`, `weir monitor`, `weir endpoint`, `weir policy explain` and `weir sync`. */
 export function createApi(parts: ApiParts): Handler {
   return async (request) => {
     switch (`${request.method} ${request.path}`) {
       case 'GET /v1/status':
-        return json(statusOf(parts));
+        return json(await statusOf(parts));
+      case 'GET /v1/rules':
+        return json(ruleStatus(parts.engine, parts.counters));
+      case 'GET /v1/metrics':
+        return { kind: 'text', text: await metricsOf(parts) };
       case 'GET /v1/flows':
         return flows(parts, request);
       case 'POST /v1/explain':
@@ -78,7 +86,15 @@ function flows({ flows: log }: ApiParts, { query }: ApiRequest): Answer {
   };
 }
 
-function statusOf(parts: ApiParts): Status {
+async function metricsOf(parts: ApiParts): Promise<string> {
+  return metricsText({
+    status: await statusOf(parts),
+    rules: ruleStatus(parts.engine, parts.counters),
+    outcomes: parts.counters.outcomes(),
+  });
+}
+
+async function statusOf(parts: ApiParts): Promise<Status> {
   const { options, engine, controller, datapath, proxy, envoy, policies, registry, interfaces } = parts;
   const { report, failure, turns, missingInterfaces } = controller.status;
   const problems = [...policies.problems(), ...engine.problems(), ...parts.workloadProblems().map(asProblem)];
@@ -112,7 +128,14 @@ function statusOf(parts: ApiParts): Status {
     workloads: workloadStatus(registry.all(), engine, interfaces.indexOf, controller.status),
     policies: { directory: options.policyDirectory, files: policies.files, problems },
     classes,
-    flows: { total: parts.flows.total, accessLogUndecoded: parts.accessLog.undecoded },
+    flows: {
+      total: parts.flows.total,
+      accessLogUndecoded: parts.accessLog.undecoded,
+      accessLogDropped: await accessLogCounts(socketPaths(options.runDirectory).admin).then(
+        ({ dropped }) => dropped,
+        () => null,
+      ),
+    },
   };
 }
 

@@ -10,6 +10,8 @@ export class ControlError extends Error {
 export interface ControlClient {
   /** The JSON answer. Throws ControlError. */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** The text that answers a GET. Throws ControlError. */
+  read(path: string): Promise<string>;
   /** The lines of a streamed answer, each decoded. Ends when the agent ends it. */
   stream(path: string, signal: AbortSignal): AsyncIterable<unknown>;
 }
@@ -22,30 +24,32 @@ export function controlClient(socketPath: string): ControlClient {
     );
   }
 
-  return {
-    call: (method, path, body) =>
-      new Promise((resolve, reject) => {
-        const request = httpRequest({ socketPath, method, path, agent: false }, (response) => {
-          let text = '';
-          response.setEncoding('utf8');
-          response.on('data', (part) => {
-            text += part;
-          });
-          response.on('error', (error) => reject(unreachable(error)));
-          response.on('end', () => {
-            const answer: unknown = JSON.parse(text);
-            if (response.statusCode === 200) resolve(answer);
-            else
-              reject(
-                new ControlError(
-                  errorText(answer) ?? `the agent answered with status ${response.statusCode}`,
-                ),
-              );
-          });
+  function ask(method: string, path: string, body?: unknown): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ socketPath, method, path, agent: false }, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (part) => {
+          text += part;
         });
-        request.on('error', (error) => reject(unreachable(error)));
-        request.end(body === undefined ? undefined : JSON.stringify(body));
-      }),
+        response.on('error', (error) => reject(unreachable(error)));
+        response.on('end', () => {
+          if (response.statusCode === 200) resolve(text);
+          else {
+            const why =
+              errorText(JSON.parse(text)) ?? `the agent answered with status ${response.statusCode}`;
+            reject(new ControlError(why));
+          }
+        });
+      });
+      request.on('error', (error) => reject(unreachable(error)));
+      request.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  return {
+    call: async (method, path, body): Promise<unknown> => JSON.parse(await ask(method, path, body)),
+    read: (path) => ask('GET', path),
 
     async *stream(path, signal) {
       const response = await new Promise<import('node:http').IncomingMessage>((resolve, reject) => {

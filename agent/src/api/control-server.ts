@@ -3,9 +3,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect } from 'node:net';
 import type { Flow } from '../flows/flow.ts';
 
-/** What a handler answers: a JSON body, or a stream of them, one a line. */
+/** What a handler answers: a JSON body, a text for Prometheus, or a stream of JSON bodies, one a line. */
 export type Answer =
   | { readonly kind: 'json'; readonly status: number; readonly body: unknown }
+  | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'flows'; readonly recent: readonly Flow[]; readonly follow: Follow | null };
 
 /** Starts to follow; the returned function ends it. */
@@ -59,6 +60,7 @@ export async function serveControl(socketPath: string, handle: Handler): Promise
       return fail(response, 400, error);
     }
     if (given.kind === 'json') return sendJson(response, given.status, given.body);
+    if (given.kind === 'text') return sendText(response, given.text);
     sendFlows(response, given);
   }
 
@@ -101,6 +103,11 @@ function sendFlows(response: ServerResponse, answer: Extract<Answer, { kind: 'fl
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(`${JSON.stringify(body)}\n`);
+}
+
+function sendText(response: ServerResponse, text: string): void {
+  response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' });
+  response.end(text);
 }
 
 function fail(response: ServerResponse, status: number, error: unknown): void {

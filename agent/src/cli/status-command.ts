@@ -48,12 +48,18 @@ export function showStatus(status: Status): string {
     counted.length === 0
       ? 'no packet has been judged yet'
       : table([['OUTCOME', 'COUNT'], ...counted.map(([name, count]) => [name, String(count)])]),
+    showLost(status.flows),
     `policies: ${policies.files} files in ${policies.directory}`,
     ...policies.problems.map(showProblem),
     ...datapath.held,
     ...(datapath.failure === null ? [] : [`the last turn was given up: ${datapath.failure}`]),
   ];
   return sections.join('\n\n');
+}
+
+function showLost({ total, accessLogDropped, accessLogUndecoded }: Status['flows']): string {
+  const dropped = accessLogDropped === null ? 'an unknown number' : String(accessLogDropped);
+  return `flows: ${total} seen; requests not logged: ${dropped} dropped, ${accessLogUndecoded} messages not understood`;
 }
 
 function showEnforced({ ingress, egress }: { ingress: boolean; egress: boolean }): string {

@@ -30,6 +30,6 @@ export function placesOfClass(
 }
 
 /** `file:line`. */
-function showPlace({ file, line }: SourceRef): string {
+export function showPlace({ file, line }: SourceRef): string {
   return `${file}:${line}`;
 }

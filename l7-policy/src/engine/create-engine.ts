@@ -338,7 +338,13 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     return { set, removed };
   };
 
+  // Made when they are asked for, and kept until something changes.
+  let snapshot: EngineState | null = null;
+  let sources: ReadonlyMap<RuleId, readonly SourceRef[]> | null = null;
+
   const finish = (): EngineUpdate => {
+    snapshot = null;
+    sources = null;
     dropIdle();
     const compiled = subjects.takeChanges();
     classes.recheck(compiled.compiled, compiled.gone, subjects.subjects().values());
@@ -375,7 +381,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     return finish();
   };
 
-  const state = (): EngineState => ({
+  const takeSnapshot = (): EngineState => ({
     subjects: new Map(
       [...subjects.subjects()].flatMap(([key, { policy }]) => (policy === null ? [] : [[key, policy]])),
     ),
@@ -386,14 +392,30 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     ipcache: new Map(ipcache.published()),
   });
 
-  const sourcesOf = (id: RuleId): readonly SourceRef[] =>
-    store
-      .documents()
-      .flatMap((document) => (document.kind === 'policy' ? document.rules : []))
-      .flatMap((rule) => rule.grants)
-      .flatMap((grant) => grant.slot?.rules ?? [])
-      .filter(({ rule }) => rule.id === id)
-      .map(({ source }) => source);
+  const state = (): EngineState => {
+    snapshot ??= takeSnapshot();
+    return snapshot;
+  };
+
+  const indexSources = (): ReadonlyMap<RuleId, readonly SourceRef[]> => {
+    const byRule = new Map<RuleId, SourceRef[]>();
+    for (const document of store.documents()) {
+      if (document.kind !== 'policy') continue;
+      for (const { rule, source } of document.rules
+        .flatMap(({ grants }) => grants)
+        .flatMap(({ slot }) => slot?.rules ?? [])) {
+        const known = byRule.get(rule.id);
+        if (known === undefined) byRule.set(rule.id, [source]);
+        else known.push(source);
+      }
+    }
+    return byRule;
+  };
+
+  const sourcesOf = (id: RuleId): readonly SourceRef[] => {
+    sources ??= indexSources();
+    return sources.get(id) ?? [];
+  };
 
   finish();
   return {
