@@ -145,6 +145,18 @@ test('a refused request gets exactly the refusal, and the connection stays usabl
   assert.equal(record.status, 403);
 });
 
+test('two refusals wait for a client that pipelines; a third request at once ends the connection', async () => {
+  const refused = 'PUT /x HTTP/1.1\r\nHost: s\r\n\r\n';
+  const connection = await client.open(network.serverAddress, port.one);
+  await connection.send(refused.repeat(2));
+  const two = await connection.receive('(denied\r\n.*){2}$');
+  assert.deepEqual([two.text.match(/403 Forbidden/g)?.length, two.ended], [2, false]);
+  await connection.send(refused.repeat(3));
+  const three = await connection.receive('never');
+  assert.deepEqual([three.text.match(/403 Forbidden/g)?.length, three.ended], [2, true]);
+  await connection.close();
+});
+
 test('over HTTP/1 the refusal of a request with a body ends the connection, and says so', async () => {
   const text = await ask(port.one, 'PUT /x HTTP/1.1\r\nHost: s\r\nContent-Length: 2\r\n\r\nhi');
   assert.match(text, /^HTTP\/1\.1 403 Forbidden\r\n.*\r\nconnection: close\r\n\r\nAccess denied\r\n$/s);
