@@ -11,7 +11,7 @@ import {
   socketMark,
 } from '@weir/envoy-config';
 import { createEngine, reservedIdentities } from '@weir/l7-policy';
-import { installRouting, openRedirector } from '@weir/redirect';
+import { installRouting, openRedirector, speaksIpv6 } from '@weir/redirect';
 import { createXdsServer } from '@weir/xds-server';
 import type { Logger } from 'pino';
 import { createApi } from './api/api.ts';
@@ -101,6 +101,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   // The proxy: its server answers nobody before the first turn has said what there is.
   const settings: ProxySettings = {
     proxyMark: socketMark(instance.marks.proxy),
+    ipv6: speaksIpv6(),
     accessLog: true,
     limits: defaultLimits,
   };
@@ -124,7 +125,12 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     publisher: createXdsPublisher(xds),
     compile: (wanted) => compiler.compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),
     listening: (ports) =>
-      listenersReady({ ports: ports.map(proxyPort), pid: envoyPid(), deadlineMs: ENVOY_START_MS }),
+      listenersReady({
+        ports: ports.map(proxyPort),
+        ipv6: settings.ipv6,
+        pid: envoyPid(),
+        deadlineMs: ENVOY_START_MS,
+      }),
     onProgress: () => void controller.turn(),
     after,
   });

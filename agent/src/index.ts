@@ -16,6 +16,7 @@ export {
 export {
   clearStage,
   DEATHSTAR,
+  DEATHSTAR6,
   exampleText,
   PODS,
   type Stage,

@@ -46,7 +46,7 @@ export interface Scene {
 
 const root = resolve(import.meta.dirname, '../..');
 const binaryPath = join(root, 'build/envoy/envoy/_bin/envoy');
-const settings = { proxyMark: socketMark(0x100), accessLog: true, limits: defaultLimits };
+const settings = { proxyMark: socketMark(0x100), ipv6: false, accessLog: true, limits: defaultLimits };
 const connections = 16;
 /** Ticks of /proc/PID/stat are hundredths of a second on Linux. */
 const usPerTick = 10_000;
@@ -117,7 +117,7 @@ export async function setScene(): Promise<Scene> {
       const compiled = compileClass({ ...input, port }, settings);
       if (compiled.kind === 'refused') throw new Error(compiled.problem.message);
       await push(...compileShared(settings), ...compiled.resources);
-      await listenersReady({ ports: [port], pid: pid(), deadlineMs: 10_000 });
+      await listenersReady({ ports: [port], ipv6: false, pid: pid(), deadlineMs: 10_000 });
       return serverPort;
     },
     async load(port, path, seconds) {

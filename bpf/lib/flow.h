@@ -17,11 +17,6 @@ struct standing {
 	__u8 forward;
 };
 
-static __always_inline int is_opening(const struct packet *packet)
-{
-	return packet->protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-}
-
 static __always_inline int is_low(const struct packet *packet)
 {
 	/* Word by word in memory order: any total order does. */
@@ -82,9 +77,9 @@ static __always_inline void touch(struct standing *standing, const struct packet
 
 	if (!standing->forward)
 		flags |= WEIR_REPLIED;
-	if (packet->tcp_flags & TCP_FIN)
+	if (packet->part & PART_FINISHES)
 		flags |= standing->forward ? WEIR_SOURCE_FINISHED : WEIR_DESTINATION_FINISHED;
-	if (packet->tcp_flags & TCP_RST)
+	if (packet->part & PART_ABORTS)
 		flags |= WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED;
 	if (flags != flow->flags)
 		flow->flags = flags;

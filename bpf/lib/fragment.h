@@ -14,8 +14,7 @@ static __always_inline struct weir_fragment_key fragment_key(const struct packet
 	return (struct weir_fragment_key){
 		.source = packet->source,
 		.destination = packet->destination,
-		.id = packet->ip_id,
-		.protocol = packet->protocol,
+		.id = packet->fragment_id,
 	};
 }
 

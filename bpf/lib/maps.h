@@ -12,6 +12,8 @@ const volatile __u32 mark_deliver = 0x200;
 const volatile __u32 mark_proxy = 0x300;
 const volatile __u32 mark_reinject = 0x400;
 const volatile __u32 report_allowed = 1;
+/* What is refused hears of it, instead of waiting in vain. */
+const volatile __u32 answer_refused = 0;
 /* Of each kind of event, and of drops that are alike. */
 const volatile __u32 events_per_second_and_cpu = 1000;
 const volatile __u32 like_drops_per_second = 10;
@@ -71,4 +73,6 @@ struct report_budget {
 };
 /* By kind of event, so that a flood of drops hides no redirect. */
 WEIR_MAP(report_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct report_budget, 4, 0);
+/* Of ICMP errors. */
+WEIR_MAP(unreachable_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct report_budget, 1, 0);
 WEIR_MAP(like_drops, BPF_MAP_TYPE_LRU_HASH, struct weir_event_kind_key, struct report_budget, 4096, 0);

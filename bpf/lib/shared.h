@@ -5,7 +5,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define WEIR_LAYOUT 2
+#define WEIR_LAYOUT 3
 
 /* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
 enum weir_reason {
@@ -14,6 +14,7 @@ enum weir_reason {
 	WEIR_REJUDGED = 2,
 	WEIR_EVENT_LOST = 3,
 	WEIR_RESET_SENT = 4,
+	WEIR_UNREACHABLE_SENT = 5,
 	WEIR_POLICY_DENY = 16,
 	WEIR_POLICY_DEFAULT_DENY = 17,
 	WEIR_PERMISSION_LOST = 18,
@@ -29,6 +30,8 @@ enum weir_reason {
 	WEIR_CONNTRACK_REFUSED = 28,
 	WEIR_NO_CONNECTION = 29,
 	WEIR_PROXY_LEG_UNKNOWN = 30,
+	WEIR_SOURCE_ROUTED = 31,
+	WEIR_NEIGHBOUR_REFUSED = 32,
 	WEIR_REASONS = 64,
 };
 
@@ -139,9 +142,7 @@ struct weir_flow {
 struct weir_fragment_key {
 	struct weir_address source;
 	struct weir_address destination;
-	__u16 id;
-	__u8 protocol;
-	__u8 reserved;
+	__u32 id;
 };
 
 struct weir_state {

@@ -15,7 +15,7 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 {
 	drop(skb, packet, decision, WEIR_FROM_NETWORK, reason);
 	flow->flags |= WEIR_CUT;
-	if (reset_both(skb, packet, WEIR_FROM_NETWORK))
+	if (end_both(skb, packet, WEIR_FROM_NETWORK))
 		return DROP;
 	set_mark(skb, mark_deliver);
 	return PASS;
@@ -39,7 +39,7 @@ int from_network(struct __sk_buff *skb)
 	if (skb->mark & mark_mask)
 		set_mark(skb, 0);
 	if (parse(skb, &packet) != PARSED || packet.protocol != IPPROTO_TCP || packet.later_fragment ||
-	    is_opening(&packet))
+	    opens(&packet))
 		return PASS;
 	find_flow(&packet, &standing);
 	flow = standing.flow;

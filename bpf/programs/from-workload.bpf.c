@@ -3,6 +3,7 @@
  * because only this side can hand packets to the proxy. */
 #include "../lib/flow.h"
 #include "../lib/fragment.h"
+#include "../lib/neighbour.h"
 #include "../lib/proxy-listener.h"
 #include "../lib/reset.h"
 
@@ -27,11 +28,20 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
 	if (flow)
 		flow->flags |= WEIR_CUT;
-	if (reset_both(skb, packet, WEIR_FROM_WORKLOAD))
+	if (end_both(skb, packet, WEIR_FROM_WORKLOAD))
 		return DROP;
 	if (flow && is_proxied(flow))
 		set_mark(skb, mark_deliver);
 	return PASS;
+}
+
+/* Drops what policy or proxy refuse, with an answer when the node gives any. */
+static __always_inline int refused(struct __sk_buff *skb, const struct packet *packet, struct decision *decision,
+				   enum weir_reason reason)
+{
+	drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
+	refuse(skb, packet, WEIR_FROM_WORKLOAD);
+	return DROP;
 }
 
 /* The first packet of a connection, or one in mid-stream that nobody remembers. */
@@ -43,19 +53,16 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		.source.identity = IDENTITY_WORLD,
 	};
 	struct weir_flow *living = standing->flow;
-	__u32 ifindex = skb->ifindex;
 	enum weir_verdict verdict;
 	__u32 reason;
 
 	verdict = judge(packet, &fresh, decision);
-	if (fresh.source.ifindex != ifindex) {
+	if (fresh.source.ifindex != skb->ifindex) {
 		decision->direction = WEIR_EGRESS;
-		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD,
-			    bpf_map_lookup_elem(&endpoints, &ifindex) ? WEIR_SOURCE_NOT_OWNED
-								       : WEIR_ENDPOINT_UNKNOWN);
+		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, not_owned(skb));
 	}
 	if (verdict == WEIR_DENY)
-		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, decision->reason);
+		return refused(skb, packet, decision, decision->reason);
 	/* Both ends open at once: the second one may, but the entry stays the first one's. */
 	if (living && !standing->forward && !is_finished(living)) {
 		if (verdict == WEIR_L7 || living->proxy_port)
@@ -63,7 +70,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		return PASS;
 	}
 	if (verdict == WEIR_L7) {
-		if (!is_opening(packet))
+		if (!opens(packet))
 			return cut(skb, packet, standing, decision, WEIR_PROXY_REQUIRED);
 		if (packet->first_fragment)
 			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
@@ -72,7 +79,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_CONNTRACK_REFUSED);
 		reason = to_listener(skb, packet, decision->proxy_port);
 		if (reason)
-			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
+			return refused(skb, packet, decision, reason);
 		count(WEIR_REDIRECTED);
 		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
 		return PASS;
@@ -96,9 +103,13 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 
 	/* Its Ethernet header names the workload as receiver. */
 	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
+	if (!flow && is_refusal(skb, packet)) {
+		set_mark(skb, 0);
+		return PASS;
+	}
 	if (!flow)
 		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
-	if (is_opening(packet) && flow->proxy_port) {
+	if (opens(packet) && flow->proxy_port) {
 		decision->source_identity = flow->source.identity;
 		decision->destination_identity = flow->destination.identity;
 		decision->egress_set = flow->source.set;
@@ -106,7 +117,7 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 		decision->proxy_port = flow->proxy_port;
 		reason = to_listener(skb, packet, flow->proxy_port);
 		if (reason)
-			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
+			return refused(skb, packet, decision, reason);
 		count(WEIR_REDIRECTED);
 		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
 		return PASS;
@@ -115,13 +126,16 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 }
 
 /* In this order:
- *   1. ARP passes; other families and what cannot be parsed are dropped;
- *   2. what was sent round is delivered;
+ *   1. ARP passes under the workload's own addresses; other families, source routes and what cannot be parsed are
+ *      dropped;
+ *   2. neighbour discovery passes as far as the link goes, under the workload's own addresses;
  *   3. later fragments follow their first, if the workload owns the address;
- *   4. ICMP errors pass when they answer a connection of this workload that is tracked and not proxied;
- *   5. a tracked connection: only its owner may speak for it; cut connections stay cut; a newer policy judges it
+ *   4. what was sent round is delivered;
+ *   5. ICMP errors pass when they answer a connection of this workload that is tracked and not proxied;
+ *   6. a tracked connection: only its owner may speak for it; cut connections stay cut; a newer policy judges it
  *      anew; one that the proxy has given up is reset; else it goes on;
- *   6. a SYN, and whatever is not tracked, is judged as a new connection. What could only be an answer is not. */
+ *   7. what asks for a connection (TCP SYN, SCTP INIT), and whatever is not tracked, is judged as a new one. What
+ *      could only be an answer is not. */
 SEC("tc")
 int from_workload(struct __sk_buff *skb)
 {
@@ -129,28 +143,29 @@ int from_workload(struct __sk_buff *skb)
 	struct packet packet = {};
 	struct decision decision = { .direction = WEIR_EGRESS };
 	struct weir_flow_end *sender;
-	struct weir_local_address *owner;
 	struct weir_flow *flow;
 	__u32 reason;
 
 	switch (parse(skb, &packet)) {
 	case PARSED_ARP:
-		return PASS;
+		if (is_honest_arp(skb))
+			return PASS;
+		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, not_owned(skb));
 	case PARSED_OTHER_FAMILY:
-		/* Neighbour discovery and the like never end: they are counted, not told. */
-		if (skb->pkt_type == 2 /* PACKET_MULTICAST */) {
-			count(WEIR_FAMILY_UNSUPPORTED);
-			return DROP;
-		}
 		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FAMILY_UNSUPPORTED);
+	case PARSED_SOURCE_ROUTED:
+		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_ROUTED);
 	case PARSED_BAD:
 		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_MALFORMED);
 	case PARSED:
 		break;
 	}
+	if (packet.neighbour && stays_on_link(skb, &packet)) {
+		reason = neighbour_from_workload(skb, &packet);
+		return reason ? drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, reason) : PASS;
+	}
 	if (packet.later_fragment) {
-		owner = bpf_map_lookup_elem(&local_addresses, &packet.source);
-		if (!owner || owner->ifindex != skb->ifindex)
+		if (!owns(skb, &packet.source))
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		if (!is_expected(&packet))
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
@@ -168,7 +183,7 @@ int from_workload(struct __sk_buff *skb)
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
 		return forward(skb, flow);
 	}
-	if (flow && !is_opening(&packet)) {
+	if (flow && !opens(&packet)) {
 		sender = standing.forward ? &flow->source : &flow->destination;
 		if (flow->flags & WEIR_CUT) {
 			if (sender->ifindex != skb->ifindex)
@@ -194,9 +209,7 @@ int from_workload(struct __sk_buff *skb)
 			expect_fragments(&packet);
 		return forward(skb, flow);
 	}
-	if (!flow && (packet.icmp_reply ||
-		      (packet.protocol == IPPROTO_TCP &&
-		       ((packet.tcp_flags & TCP_RST) || (packet.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)))))
+	if (!flow && (packet.part & PART_ANSWERS))
 		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
 	return open_flow(skb, &packet, &standing, &decision);
 }

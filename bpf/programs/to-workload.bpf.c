@@ -5,8 +5,6 @@
 #include "../lib/proxy-leg.h"
 #include "../lib/reset.h"
 
-#define AF_INET 2
-
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* bpf_sk_assign and delivery to a socket work at ingress only: the packet comes in again as if from the workload,
@@ -34,7 +32,7 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	drop(skb, packet, decision, WEIR_TO_WORKLOAD, reason);
 	if (flow)
 		flow->flags |= WEIR_CUT;
-	if (reset_both(skb, packet, WEIR_TO_WORKLOAD))
+	if (end_both(skb, packet, WEIR_TO_WORKLOAD))
 		return DROP;
 	return flow ? forward(skb, flow, from_proxy) : PASS;
 }
@@ -50,18 +48,23 @@ static __always_inline int is_borrowed(struct __sk_buff *skb, const struct weir_
  * sends for others, and there the address itself must tell. */
 static __noinline __u32 unknown_source(struct __sk_buff *skb, const struct packet *packet)
 {
-	struct bpf_fib_lookup route = {
-		.family = AF_INET,
-		.ifindex = skb->ifindex,
-		.ipv4_dst = packet->source.words[3],
-	};
+	struct bpf_fib_lookup route = { .ifindex = skb->ifindex };
+	long found;
 
 	if (skb->ingress_ifindex)
 		return IDENTITY_WORLD;
 	if (!has_mark(skb, mark_proxy))
 		return IDENTITY_HOST;
-	return bpf_fib_lookup(skb, &route, sizeof(route), 0) == BPF_FIB_LKUP_RET_NOT_FWDED ? IDENTITY_HOST
-											     : IDENTITY_WORLD;
+	if (is_ipv4(&packet->source)) {
+		route.family = AF_INET;
+		route.ipv4_dst = packet->source.words[3];
+	} else {
+		route.family = AF_INET6;
+		for (int i = 0; i < 4; i++)
+			route.ipv6_dst[i] = packet->source.words[i];
+	}
+	found = bpf_fib_lookup(skb, &route, sizeof(route), BPF_FIB_LOOKUP_SKIP_NEIGH);
+	return found == BPF_FIB_LKUP_RET_NOT_FWDED ? IDENTITY_HOST : IDENTITY_WORLD;
 }
 
 /* The first packet of a connection, or one in mid-stream that nobody remembers. `flags` say as what it is judged. */
@@ -80,8 +83,11 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_ENDPOINT_UNKNOWN);
 	if (is_borrowed(skb, &fresh.source))
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
-	if (verdict == WEIR_DENY)
-		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
+	if (verdict == WEIR_DENY) {
+		drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
+		refuse(skb, packet, WEIR_TO_WORKLOAD);
+		return DROP;
+	}
 	if (flags & WEIR_LEG) {
 		/* The port and the sets the proxy acts under, should the policy narrow. */
 		fresh.proxy_port = decision->proxy_port;
@@ -95,7 +101,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 			return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_PROXY_REQUIRED);
 		return PASS;
 	}
-	if (verdict == WEIR_L7 && !is_opening(packet))
+	if (verdict == WEIR_L7 && !opens(packet))
 		return cut(skb, packet, standing, decision, WEIR_PROXY_REQUIRED, 0);
 	if (verdict == WEIR_L7 && packet->first_fragment)
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
@@ -111,9 +117,21 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	return PASS;
 }
 
+/* A neighbour message for a workload. Routes come from the node itself, and nothing has been forwarded.
+ * Gives 0 or the reason to drop it. */
+static __always_inline __u32 neighbour_to_workload(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u8 type = packet->neighbour;
+
+	if (packet->hop_limit != due_hop_limit(type) ||
+	    ((type == ND_ROUTER_ADVERTISEMENT || type == ND_REDIRECT) && skb->ingress_ifindex))
+		return WEIR_NEIGHBOUR_REFUSED;
+	return 0;
+}
+
 /* In this order:
- *   1. ARP passes; other families and what cannot be parsed are dropped;
- *   2. resets that these programs made pass;
+ *   1. ARP passes; other families, source routes and what cannot be parsed are dropped;
+ *   2. resets and errors that these programs made pass; so does neighbour discovery from the link;
  *   3. later fragments follow their first;
  *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
  *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
@@ -121,8 +139,8 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
  *   6. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
  *      that are not tracked are dropped;
  *   7. an answer to the proxy is remembered as the proxy's and sent round to it;
- *   8. a SYN, and whatever is not tracked, is judged as a new connection, ingress only: what a workload here sent was
- *      judged where it came from. What could only be an answer is not. */
+ *   8. what asks for a connection, and whatever is not tracked, is judged as a new one, ingress only: what a workload
+ *      here sent was judged where it came from. What could only be an answer is not. */
 SEC("tc")
 int to_workload(struct __sk_buff *skb)
 {
@@ -139,14 +157,20 @@ int to_workload(struct __sk_buff *skb)
 		return PASS;
 	case PARSED_OTHER_FAMILY:
 		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FAMILY_UNSUPPORTED);
+	case PARSED_SOURCE_ROUTED:
+		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_ROUTED);
 	case PARSED_BAD:
 		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_MALFORMED);
 	case PARSED:
 		break;
 	}
-	if (has_mark(skb, mark_reinject) && (packet.tcp_flags & TCP_RST)) {
+	if (is_refusal(skb, &packet)) {
 		set_mark(skb, 0);
 		return PASS;
+	}
+	if (packet.neighbour) {
+		reason = neighbour_to_workload(skb, &packet);
+		return reason ? drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason) : PASS;
 	}
 	if (packet.later_fragment) {
 		if (!is_expected(&packet))
@@ -164,7 +188,7 @@ int to_workload(struct __sk_buff *skb)
 		/* What the proxy sent for the workload is the proxy's to know. */
 		return flow->flags & WEIR_LEG ? send_round(skb) : PASS;
 	}
-	if (flow && !is_opening(&packet)) {
+	if (flow && !opens(&packet)) {
 		if (flow->flags & WEIR_CUT)
 			return cut(skb, &packet, &standing, &decision, WEIR_PERMISSION_LOST, from_proxy);
 		receiver = standing.forward ? &flow->destination : &flow->source;
@@ -185,11 +209,11 @@ int to_workload(struct __sk_buff *skb)
 		return forward(skb, flow, from_proxy);
 	}
 	if (from_proxy) {
-		if (packet.protocol == IPPROTO_TCP && !is_opening(&packet))
+		if (packet.protocol == IPPROTO_TCP && !opens(&packet))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
 		return open_flow(skb, &packet, &standing, &decision, WEIR_LEG);
 	}
-	if (!flow && packet.protocol == IPPROTO_TCP && !is_opening(&packet)) {
+	if (!flow && packet.protocol == IPPROTO_TCP && !opens(&packet)) {
 		if (answers_proxy(skb, &packet)) {
 			if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
 				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
@@ -198,10 +222,8 @@ int to_workload(struct __sk_buff *skb)
 				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason);
 			return send_round(skb);
 		}
-		if ((packet.tcp_flags & TCP_RST) || (packet.tcp_flags & TCP_SYN))
-			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
 	}
-	if (!flow && packet.icmp_reply)
+	if (!flow && (packet.part & PART_ANSWERS))
 		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
 	/* A SYN that from_workload let pass a moment ago. */
 	if (flow && standing.forward && !is_finished(flow) && is_current(flow) &&

@@ -2,7 +2,7 @@ import { addressBytes, addressFromBytes, type IpAddress } from './address.ts';
 import { be16, type Field, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 
 /** Raised with every change of lib/shared.h (WEIR_LAYOUT there). */
-export const layoutVersion = 2;
+export const layoutVersion = 3;
 
 const address: Field<IpAddress> = {
   bytes: 16,

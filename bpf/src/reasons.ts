@@ -13,6 +13,8 @@ export const reasons = Object.freeze({
   'event-lost': 3,
   /** A reset was sent to one end of a connection that lost its permission. */
   'reset-sent': 4,
+  /** An ICMP error was sent to the sender of a datagram that was refused, or whose flow lost its permission. */
+  'unreachable-sent': 5,
   /** An entry says deny. */
   'policy-deny': 16,
   /** The direction is enforced and no entry matches. */
@@ -29,7 +31,7 @@ export const reasons = Object.freeze({
   'proxy-missing': 22,
   /** Somebody who is not the proxy listens on the class's port. */
   'proxy-foreign': 23,
-  /** IPv6, VLAN or any other family that is not yet judged. */
+  /** Neither IPv4, IPv6 nor ARP. */
   'family-unsupported': 24,
   /** Headers that cannot be parsed. */
   malformed: 25,
@@ -43,13 +45,20 @@ export const reasons = Object.freeze({
   'no-connection': 29,
   /** A packet that claims to come from the proxy or belongs to a proxied leg whose socket is gone. */
   'proxy-leg-unknown': 30,
+  /** An IPv4 option or IPv6 routing header names a way: the address that was judged is not where it leads. */
+  'source-routed': 31,
+  /** Neighbour discovery that its sender may not send (a workload is no router), or that has been forwarded. */
+  'neighbour-refused': 32,
 } as const);
 
 /** Name of an outcome. */
 export type Reason = keyof typeof reasons;
 
 /** Name of an outcome that dropped the packet. */
-export type DropReason = Exclude<Reason, 'allowed' | 'redirected' | 'rejudged' | 'event-lost' | 'reset-sent'>;
+export type DropReason = Exclude<
+  Reason,
+  'allowed' | 'redirected' | 'rejudged' | 'event-lost' | 'reset-sent' | 'unreachable-sent'
+>;
 
 const names: ReadonlyMap<number, Reason> = new Map(
   Object.entries(reasons).map(([name, code]) => [code, name as Reason]),

@@ -6,6 +6,8 @@ import type { ProxyPort } from './settings.ts';
 /** Where to look for the listening sockets. */
 export interface ListenerReadyOptions {
   readonly ports: readonly ProxyPort[];
+  /** Listeners have a socket for IPv6 too. */
+  readonly ipv6: boolean;
   /** The Envoy process, whose network namespace is looked at. */
   readonly pid: number;
   readonly deadlineMs: number;
@@ -22,11 +24,13 @@ const listenState = '0A';
  * Once the socket listens, the kernel keeps connections until a worker takes them.
  * @throws Error that names the ports still missing at the deadline.
  */
-export async function listenersReady({ ports, pid, deadlineMs }: ListenerReadyOptions): Promise<void> {
+export async function listenersReady({ ports, ipv6, pid, deadlineMs }: ListenerReadyOptions): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
-    const listening = await listeningPorts(pid);
-    const missing = ports.filter((port) => !listening.has(port));
+    const tables = await Promise.all(
+      (ipv6 ? ['tcp', 'tcp6'] : ['tcp']).map((table) => listeningPorts(`/proc/${pid}/net/${table}`)),
+    );
+    const missing = ports.filter((port) => !tables.every((listening) => listening.has(port)));
     if (missing.length === 0) return;
     if (performance.now() >= deadline) {
       throw new Error(`Envoy (pid ${pid}) does not listen on ${missing.join(', ')} after ${deadlineMs} ms`);
@@ -36,9 +40,9 @@ export async function listenersReady({ ports, pid, deadlineMs }: ListenerReadyOp
 }
 
 /** Ports listened on by anybody in the namespace. The kernel lists listening sockets before all others. */
-async function listeningPorts(pid: number): Promise<ReadonlySet<number>> {
+async function listeningPorts(table: string): Promise<ReadonlySet<number>> {
   const ports = new Set<number>();
-  const file = createReadStream(`/proc/${pid}/net/tcp`);
+  const file = createReadStream(table);
   const lines = createInterface({ input: file });
   try {
     let header = true;

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { StringValueSchema } from '@bufbuild/protobuf/wkt';
+import type { AddressSchema } from '@weir/xds-ts/envoy/config/core/v3/address';
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { OriginalDstSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_dst/v3/original_dst';
 import { OriginalSrcSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_src/v3/original_src';
@@ -55,18 +56,23 @@ function chainUnlessRefused(chain: string): MessageInitShape<typeof MatcherSchem
   };
 }
 
-/** The listener of an HTTP class on 127.0.0.1, reached only by connections that the kernel assigns to it. */
+function socketAddress(address: string, port: number): MessageInitShape<typeof AddressSchema> {
+  return {
+    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
+  };
+}
+
+/**
+ * The listener of an HTTP class on 127.0.0.1 and ::1, reached only by connections that the kernel assigns to it.
+ * Two sockets, because one of IPv4 cannot take IPv6 segments, and one for both would listen outside of loopback.
+ */
 export function compileListener(input: ListenerInput, settings: ProxySettings): EnvoyResource {
   const { classId, port } = input;
   const message = create(ListenerSchema, {
     name: classId,
     statPrefix: 'weir',
-    address: {
-      address: {
-        case: 'socketAddress',
-        value: { address: '127.0.0.1', portSpecifier: { case: 'portValue', value: port } },
-      },
-    },
+    address: socketAddress('127.0.0.1', port),
+    additionalAddresses: settings.ipv6 ? [{ address: socketAddress('::1', port) }] : [],
     transparent: true,
     perConnectionBufferLimitBytes: settings.limits.connectionBufferBytes,
     socketOptions: [markOption(settings.proxyMark)],

@@ -27,6 +27,8 @@ export function socketMark(mark: number): SocketMark {
 export interface ProxySettings {
   /** Put on listening and on upstream sockets; the kernel programs know the proxy by it. */
   readonly proxyMark: SocketMark;
+  /** Listen on ::1 as well; false where the network namespace speaks no IPv6. */
+  readonly ipv6: boolean;
   /** Send the access log to the receiver that the bootstrap names. */
   readonly accessLog: boolean;
   /** Caps that keep one workload from using up the proxy. */

@@ -3,4 +3,4 @@ export type { DesiredEndpoint, DesiredState, SubjectStep } from './desired-state
 export { type Instance, type InstanceMarks, instanceOf } from './instance.ts';
 export type { Kernel } from './kernel.ts';
 export { type ApplyReport, type HeldSubject, openRedirector, type Redirector } from './redirector.ts';
-export { installRouting, type RunIp, removeRouting } from './routing.ts';
+export { installRouting, type RunIp, removeRouting, speaksIpv6 } from './routing.ts';

@@ -14,14 +14,17 @@ interface Rule {
 
 type Family = '-4' | '-6';
 
-/** The address families that the current network namespace speaks. */
-function families(): readonly Family[] {
+/** Whether the current network namespace speaks IPv6 on loopback, where the proxy listens. */
+export function speaksIpv6(): boolean {
   try {
-    const disabled = readFileSync('/proc/sys/net/ipv6/conf/lo/disable_ipv6', 'utf8').trim();
-    return disabled === '1' ? ['-4'] : ['-4', '-6'];
+    return readFileSync('/proc/sys/net/ipv6/conf/lo/disable_ipv6', 'utf8').trim() === '0';
   } catch {
-    return ['-4'];
+    return false;
   }
+}
+
+function families(): readonly Family[] {
+  return speaksIpv6() ? ['-4', '-6'] : ['-4'];
 }
 
 /**

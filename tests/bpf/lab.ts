@@ -22,12 +22,29 @@ export const marks = { mask: 0xf00, deliver: 0x200, proxy: 0x300, reinject: 0x40
 
 /** Workloads behind veths that carry the programs, and a machine outside behind one that does not. */
 export const workloads = {
-  alpha: { address: '10.71.1.2', identity: 1001, subject: 1, link: 'weir-alpha' },
-  beta: { address: '10.71.2.2', identity: 1002, subject: 2, link: 'weir-beta' },
-  gamma: { address: '10.71.3.2', identity: 1003, subject: 3, link: 'weir-gamma' },
+  alpha: { address: '10.71.1.2', address6: 'fd71:1::2', identity: 1001, subject: 1, link: 'weir-alpha' },
+  beta: { address: '10.71.2.2', address6: 'fd71:2::2', identity: 1002, subject: 2, link: 'weir-beta' },
+  gamma: { address: '10.71.3.2', address6: 'fd71:3::2', identity: 1003, subject: 3, link: 'weir-gamma' },
 } as const;
-export const outside = { address: '10.71.9.2', link: 'weir-outside' } as const;
+export const outside = { address: '10.71.9.2', address6: 'fd71:9::2', link: 'weir-outside' } as const;
 export const nodeAddress = '10.71.9.1';
+
+/** The two address families, for tests that hold in both. */
+export const families = ['IPv4', 'IPv6'] as const;
+export type FamilyName = (typeof families)[number];
+
+/** The address of a place in a family. */
+export function addressIn(
+  family: FamilyName,
+  place: { readonly address: string; readonly address6: string },
+): string {
+  return family === 'IPv4' ? place.address : place.address6;
+}
+
+/** The node's own address on the link of a place. */
+export function gatewayOf(address: string): string {
+  return address.replace(/2$/, '1');
+}
 
 export type WorkloadName = keyof typeof workloads;
 export type PlaceName = WorkloadName | 'outside' | 'node';
@@ -75,8 +92,15 @@ function build(lab: string): void {
     command('ip', 'netns', 'add', namespaceOf(lab, place));
     const inside = (...words: string[]) => command('nsenter', `--net=${namespacePath(lab, place)}`, ...words);
     inside('ip', 'link', 'set', 'lo', 'up');
-    // Its own noise is not what is tested.
-    inside('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1');
+    // Addresses serve at once, and nobody looks for routers.
+    for (const scope of ['all', 'default'])
+      inside(
+        'sysctl',
+        '-qw',
+        `net.ipv6.conf.${scope}.accept_dad=0`,
+        `net.ipv6.conf.${scope}.router_solicitations=0`,
+        `net.ipv6.conf.${scope}.forwarding=${place === 'node' ? 1 : 0}`,
+      );
   }
   const node = (...words: string[]) => command('nsenter', `--net=${namespacePath(lab, 'node')}`, ...words);
   node(
@@ -86,23 +110,30 @@ function build(lab: string): void {
     'net.ipv4.conf.all.rp_filter=0',
     'net.ipv4.conf.default.rp_filter=0',
   );
-  const ends: [PlaceName, { address: string; link: string }][] = [
+  const ends: [PlaceName, { address: string; address6: string; link: string }][] = [
     ...(Object.entries(workloads) as [WorkloadName, (typeof workloads)[WorkloadName]][]),
     ['outside', outside],
   ];
-  for (const [place, { address, link }] of ends) {
-    const gateway = address.replace(/\d+$/, '1');
+  for (const [place, { address, address6, link }] of ends) {
+    const gateway = gatewayOf(address);
+    const gateway6 = gatewayOf(address6);
     const inside = (...words: string[]) => command('nsenter', `--net=${namespacePath(lab, place)}`, ...words);
     node('ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespaceOf(lab, place));
     node('ip', 'addr', 'add', `${gateway}/24`, 'dev', link);
+    node('ip', 'addr', 'add', `${gateway6}/64`, 'dev', link, 'nodad');
     node('sysctl', '-qw', `net.ipv4.conf.${link}.accept_local=1`);
     node('ip', 'link', 'set', link, 'up');
     inside('ip', 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+    inside('ip', 'addr', 'add', `${address6}/64`, 'dev', 'eth0', 'nodad');
     inside('ip', 'link', 'set', 'eth0', 'up');
     inside('ip', 'route', 'add', 'default', 'via', gateway);
+    inside('ip', 'route', 'add', 'default', 'via', gateway6);
   }
-  node('ip', 'rule', 'add', 'fwmark', `${marks.deliver}/${marks.mask}`, 'lookup', '2004', 'priority', '10');
-  node('ip', 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '2004');
+  const mark = `${marks.deliver}/${marks.mask}`;
+  for (const family of ['-4', '-6']) {
+    node('ip', family, 'rule', 'add', 'fwmark', mark, 'lookup', '2004', 'priority', '10');
+    node('ip', family, 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '2004');
+  }
 }
 
 function demolish(lab: string): void {
@@ -131,14 +162,15 @@ export function openLabDatapath(lab: string, options: Partial<DatapathOptions> =
     capacity: { policy: 4096, ipcache: 1024, endpoints: 64, connections: 4096 },
     ...options,
   });
-  for (const { address, identity, subject, link } of Object.values(workloads)) {
+  for (const { address, address6, identity, subject, link } of Object.values(workloads)) {
     const endpoint = { identity: identityNumber(identity), subject: subjectNumber(subject) };
     datapath.maps.subjects.set(endpoint.subject, {
       generation: freshGeneration(),
       enforceIngress: false,
       enforceEgress: false,
     });
-    datapath.maps.localAddresses.set(ipAddress(address), { ...endpoint, ifindex: linkOf(link) });
+    for (const own of [address, address6])
+      datapath.maps.localAddresses.set(ipAddress(own), { ...endpoint, ifindex: linkOf(link) });
     datapath.maps.endpoints.set(linkOf(link), endpoint);
     datapath.attach(linkOf(link));
   }

@@ -8,6 +8,7 @@ import sys
 import threading
 
 IP_TRANSPARENT = 19
+IPV6_TRANSPARENT = 75
 SO_MARK = 36
 ETH_P_IP = 0x0800
 sockets = {}
@@ -19,12 +20,21 @@ def name_of(error):
     return errno.errorcode.get(error.errno, str(error)) if getattr(error, "errno", None) else str(error)
 
 
-def tcp(mark=0, transparent=False):
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def family_of(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def tcp(mark=0, transparent=False, host="0.0.0.0"):
+    family = family_of(host)
+    made = socket.socket(family, socket.SOCK_STREAM)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if mark:
         made.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
-    if transparent:
+    if transparent and family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+    elif transparent:
         made.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
     return made
 
@@ -48,7 +58,7 @@ def pump(source, sink):
 
 def proxy(accepted, client, mark):
     """The other leg, with the client's address and to where the client wanted to go."""
-    upstream = tcp(mark, True)
+    upstream = tcp(mark, True, client[0])
     try:
         upstream.bind((client[0], 0))
         upstream.settimeout(2)
@@ -88,17 +98,18 @@ def serve(listener, command):
 def run(command):
     op, name = command["op"], command.get("name")
     if op == "listen":
-        listener = tcp(command.get("mark", 0), command.get("transparent", False))
-        listener.bind((command.get("host", "0.0.0.0"), command["port"]))
+        host = command.get("host", "0.0.0.0")
+        listener = tcp(command.get("mark", 0), command.get("transparent", False), host)
+        listener.bind((host, command["port"]))
         listener.listen(64)
         sockets[name] = listener
         threading.Thread(target=serve, args=(listener, command), daemon=True).start()
         return listener.getsockname()[1]
     if op == "connect":
-        made = tcp(command.get("mark", 0))
+        made = tcp(command.get("mark", 0), host=command["host"])
         made.settimeout(command.get("timeout", 2))
         if command.get("source_port"):
-            made.bind(("0.0.0.0", command["source_port"]))
+            made.bind(("::" if ":" in command["host"] else "0.0.0.0", command["source_port"]))
         made.connect((command["host"], command["port"]))
         sockets[name] = made
         return made.getsockname()[1]
@@ -115,8 +126,11 @@ def run(command):
         sockets[name].close()
         return True
     if op == "udp":
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        made.bind((command.get("host", "0.0.0.0"), command.get("port", 0)))
+        host = command.get("host", "0.0.0.0")
+        made = socket.socket(family_of(host), socket.SOCK_DGRAM)
+        if ":" in host:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((host, command.get("port", 0)))
         sockets[name] = made
         return made.getsockname()[1]
     if op == "connect_udp":
@@ -163,15 +177,19 @@ def run(command):
         with open("/proc/net/arp") as table:
             return next(line.split()[3] for line in table if line.startswith(command["host"] + " "))
     if op == "ping":
-        made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        six = ":" in command["host"]
+        protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+        made = socket.socket(family_of(command["host"]), socket.SOCK_RAW, protocol)
         made.settimeout(command.get("timeout", 2))
         made.connect((command["host"], 0))
-        made.send(bytes.fromhex("0800f7fd00010001"))
+        # The kernel fills in the checksum of ICMPv6, which has no IP header before it here either.
+        made.send(bytes.fromhex("8000000000010001" if six else "0800f7fd00010001"))
         while True:
             answer = made.recv(2048)
-            if answer[20] != 8:
+            kind = answer[0 if six else 20]
+            if kind != (128 if six else 8) and not 133 <= kind <= 137:
                 made.close()
-                return answer[20]
+                return kind
     raise ValueError(op)
 
 

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { type Datapath, destroySocket, ipAddress, noSet, proxyPort, type Reason, setNumber } from '@weir/bpf';
 import {
+  addressIn,
   apply,
   enterLab,
+  families,
+  gatewayOf,
   marks,
   openLabDatapath,
   outside,
@@ -29,290 +32,281 @@ const rule = (direction: Rule['direction'], peer: number, verdict: Rule['verdict
   verdict,
 });
 
-describe('redirected connections', () => {
-  let datapath: Datapath;
-  const peers = new Map<string, Peer>();
-  const peer = (name: string): Peer => peers.get(name)!;
-  const proxyListener = { host: '127.0.0.1', mark: marks.proxy, transparent: true, proxy: true };
-  let number = 0;
-  const fresh = () => {
-    number += 1;
-    return `c${number}`;
-  };
-  /** Opens a connection, has it answered once, and gives its name. */
-  const establish = async (from: string, to: string, source: string): Promise<string> => {
-    const name = fresh();
-    assert.match(await peer(from).connect(name, to, 80), /^\d+$/);
-    assert.match(await peer(from).receive(name), new RegExp(`^${source.replaceAll('.', '\\.')}:`));
-    return name;
-  };
-  const echoes = async (from: string, name: string): Promise<string> => {
-    const sent = await peer(from).send(name, 'again');
-    return sent === '5' ? peer(from).receive(name, 1) : sent;
-  };
-  const grew = async (reason: Reason, by: bigint, act: () => Promise<void>): Promise<void> => {
-    const earlier = datapath.counters()[reason];
-    await act();
-    assert.equal(datapath.counters()[reason] - earlier, by, reason);
-  };
-  const pair = (egress: typeof noSet, ingress: typeof noSet, to = port) =>
-    datapath.maps.pairs.set({ egressSet: egress, ingressSet: ingress }, { proxyPort: proxyPort(to) });
+for (const family of families)
+  describe(`redirected connections, ${family}`, () => {
+    let datapath: Datapath;
+    const peers = new Map<string, Peer>();
+    const peer = (name: string): Peer => peers.get(name)!;
+    const alpha = addressIn(family, workloads.alpha);
+    const beta = addressIn(family, workloads.beta);
+    const visitor = addressIn(family, outside);
+    const any = family === 'IPv4' ? '0.0.0.0' : '::';
+    const loopback = family === 'IPv4' ? '127.0.0.1' : '::1';
+    const proxyListener = { host: loopback, mark: marks.proxy, transparent: true, proxy: true };
+    let number = 0;
+    const fresh = () => {
+      number += 1;
+      return `c${number}`;
+    };
+    /** Opens a connection, has it answered once, and gives its name. */
+    const establish = async (from: string, to: string, source: string): Promise<string> => {
+      const name = fresh();
+      assert.match(await peer(from).connect(name, to, 80), /^\d+$/);
+      assert.match(await peer(from).receive(name), new RegExp(`^${source.replaceAll('.', '\\.')}:`));
+      return name;
+    };
+    const echoes = async (from: string, name: string): Promise<string> => {
+      const sent = await peer(from).send(name, 'again');
+      return sent === '5' ? peer(from).receive(name, 1) : sent;
+    };
+    const grew = async (reason: Reason, by: bigint, act: () => Promise<void>): Promise<void> => {
+      const earlier = datapath.counters()[reason];
+      await act();
+      assert.equal(datapath.counters()[reason] - earlier, by, reason);
+    };
+    const pair = (egress: typeof noSet, ingress: typeof noSet, to = port) =>
+      datapath.maps.pairs.set({ egressSet: egress, ingressSet: ingress }, { proxyPort: proxyPort(to) });
 
-  before(async () => {
-    datapath = openLabDatapath(lab);
-    for (const place of ['alpha', 'beta', 'node', 'outside'] as const) peers.set(place, openPeer(lab, place));
-    await peer('beta').listen('web', 80);
-    await peer('outside').listen('web', 80);
-    await peer('node').listen('proxy', port, proxyListener);
-    await peer('node').listen('second', port + 1, proxyListener);
-  });
-
-  afterEach(() => {
-    for (const name of Object.keys(workloads) as WorkloadName[]) apply(datapath, name, [], []);
-    datapath.maps.pairs.deleteBatch([...datapath.maps.pairs.entries()].map(([key]) => key));
-    datapath.maps.widenings.deleteBatch([...datapath.maps.widenings.entries()].map(([key]) => key));
-  });
-
-  after(async () => {
-    await Promise.all([...peers.values()].map((open) => open.close()));
-    datapath.remove();
-  });
-
-  const ingressL7 = (peerIdentity: number, set = narrow) =>
-    apply(datapath, 'beta', [rule('ingress', peerIdentity, { kind: 'l7', set })]);
-
-  test('ingress of a workload here, one pass, the server sees the client', async () => {
-    pair(noSet, narrow);
-    ingressL7(1001);
-    await grew('redirected', 1n, async () => {
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      assert.equal(await echoes('alpha', name), 'again');
+    before(async () => {
+      datapath = openLabDatapath(lab);
+      for (const place of ['alpha', 'beta', 'node', 'outside'] as const)
+        peers.set(place, openPeer(lab, place));
+      await peer('beta').listen('web', 80, { host: any });
+      await peer('outside').listen('web', 80, { host: any });
+      await peer('node').listen('proxy', port, proxyListener);
+      await peer('node').listen('second', port + 1, proxyListener);
     });
-  });
 
-  test('both directions ask for L7: one class, one pass', async () => {
-    pair(sending, narrow);
-    ingressL7(1001);
-    apply(datapath, 'alpha', [rule('egress', 1002, { kind: 'l7', set: sending })]);
-    await grew('redirected', 1n, async () => {
-      await establish('alpha', workloads.beta.address, workloads.alpha.address);
+    afterEach(() => {
+      for (const name of Object.keys(workloads) as WorkloadName[]) apply(datapath, name, [], []);
+      datapath.maps.pairs.deleteBatch([...datapath.maps.pairs.entries()].map(([key]) => key));
+      datapath.maps.widenings.deleteBatch([...datapath.maps.widenings.entries()].map(([key]) => key));
     });
-  });
 
-  test('L7 of the peer and of anybody: the set of the peer counts', async () => {
-    pair(noSet, narrow);
-    apply(datapath, 'beta', [
-      rule('ingress', 1001, { kind: 'l7', set: narrow }),
-      rule('ingress', 0, { kind: 'l7', set: wide }),
-    ]);
-    await grew('redirected', 1n, async () => {
-      await establish('alpha', workloads.beta.address, workloads.alpha.address);
+    after(async () => {
+      await Promise.all([...peers.values()].map((open) => open.close()));
+      datapath.remove();
     });
-  });
 
-  test('egress to outside: the answer finds the proxy', async () => {
-    pair(sending, noSet);
-    apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })], ['egress', 'ingress']);
-    await grew('redirected', 1n, async () => {
-      const name = await establish('alpha', outside.address, workloads.alpha.address);
-      assert.equal(await echoes('alpha', name), 'again');
-    });
-  });
+    const ingressL7 = (peerIdentity: number, set = narrow) =>
+      apply(datapath, 'beta', [rule('ingress', peerIdentity, { kind: 'l7', set })]);
 
-  test('ingress from outside', async () => {
-    pair(noSet, narrow);
-    ingressL7(2);
-    await grew('redirected', 1n, async () => {
-      const name = await establish('outside', workloads.beta.address, outside.address);
-      assert.equal(await echoes('outside', name), 'again');
-    });
-  });
-
-  test('ingress from the node itself', async () => {
-    pair(noSet, narrow);
-    ingressL7(1);
-    await grew('redirected', 1n, async () => {
-      const name = await establish('node', workloads.beta.address, '10.71.2.1');
-      assert.equal(await echoes('node', name), 'again');
-    });
-  });
-
-  test('nobody listens: refused', async () => {
-    pair(noSet, narrow, 15099);
-    ingressL7(1001);
-    await grew('proxy-missing', 1n, async () => {
-      assert.equal(
-        await peer('alpha').connect(fresh(), workloads.beta.address, 80, { timeout: 0.3 }),
-        'ETIMEDOUT',
-      );
-    });
-  });
-
-  test('the proxy has no socket any more: the client is reset, not left waiting', async () => {
-    pair(noSet, narrow);
-    ingressL7(1001);
-    const name = fresh();
-    const { address } = workloads.beta;
-    const source = Number(await peer('alpha').connect(name, address, 80));
-    await peer('alpha').receive(name);
-    const local = { address: ipAddress(address), port: 80 };
-    assert.ok(destroySocket(local, { address: ipAddress(workloads.alpha.address), port: source }));
-    assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
-    // A segment that was on its way all the while.
-    const gateway = await peer('alpha').ask({ op: 'mac', host: '10.71.1.1' });
-    const ethernet = `${gateway.replaceAll(':', '')}0200000000010800`;
-    const ip = '4500002800000000400600000a4701020a470202';
-    const tcpHeader = `${source.toString(16).padStart(4, '0')}0050${'00000001000000015010ffff00000000'}`;
-    const hex = withChecksums(`${ethernet}${ip}${tcpHeader}`);
-    assert.equal(await peer('alpha').ask({ op: 'frame', interface: 'eth0', hex, reset: true }), 'true');
-  });
-
-  test('somebody listens who is not the proxy: refused', async () => {
-    await peer('node').listen('foreign', 15098, { host: '127.0.0.1', transparent: true });
-    pair(noSet, narrow, 15098);
-    ingressL7(1001);
-    await grew('proxy-foreign', 1n, async () => {
-      assert.equal(
-        await peer('alpha').connect(fresh(), workloads.beta.address, 80, { timeout: 0.3 }),
-        'ETIMEDOUT',
-      );
-    });
-  });
-
-  test('the pair is gone: refused', async () => {
-    ingressL7(1001);
-    await grew('l7-unavailable', 1n, async () => {
-      assert.equal(
-        await peer('alpha').connect(fresh(), workloads.beta.address, 80, { timeout: 0.3 }),
-        'ETIMEDOUT',
-      );
-    });
-  });
-
-  test('a source port used again while the proxy is in TIME_WAIT', async () => {
-    pair(noSet, narrow);
-    ingressL7(1001);
-    const first = fresh();
-    assert.equal(
-      await peer('alpha').connect(first, workloads.beta.address, 80, { source_port: 40001 }),
-      '40001',
-    );
-    await peer('alpha').receive(first);
-    await peer('alpha').send(first, 'bye');
-    assert.equal(await peer('alpha').receive(first), 'bye');
-    assert.equal(await peer('alpha').receive(first), '', 'the server closes first');
-    await peer('alpha').shut(first);
-    const second = fresh();
-    assert.equal(
-      await peer('alpha').connect(second, workloads.beta.address, 80, { source_port: 40001 }),
-      '40001',
-    );
-    assert.match(await peer('alpha').receive(second), /:/);
-  });
-
-  describe('under a newer policy', () => {
-    test('not proxied, still allowed: goes on', async () => {
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
-      await grew('rejudged', 1n, async () => {
+    test('ingress of a workload here, one pass, the server sees the client', async () => {
+      pair(noSet, narrow);
+      ingressL7(1001);
+      await grew('redirected', 1n, async () => {
+        const name = await establish('alpha', beta, alpha);
         assert.equal(await echoes('alpha', name), 'again');
       });
     });
 
-    test('not proxied, denied: reset at both ends', async () => {
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
-      await grew('reset-sent', 2n, async () => {
-        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+    test('both directions ask for L7: one class, one pass', async () => {
+      pair(sending, narrow);
+      ingressL7(1001);
+      apply(datapath, 'alpha', [rule('egress', 1002, { kind: 'l7', set: sending })]);
+      await grew('redirected', 1n, async () => {
+        await establish('alpha', beta, alpha);
       });
-      assert.ok(datapath.counters()['permission-lost'] > 0n);
     });
 
-    test('not proxied, must be proxied: reset', async () => {
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
+    test('L7 of the peer and of anybody: the set of the peer counts', async () => {
       pair(noSet, narrow);
-      ingressL7(1001);
-      assert.equal(await echoes('alpha', name), 'ECONNRESET');
-      await establish('alpha', workloads.beta.address, workloads.alpha.address);
+      apply(datapath, 'beta', [
+        rule('ingress', 1001, { kind: 'l7', set: narrow }),
+        rule('ingress', 0, { kind: 'l7', set: wide }),
+      ]);
+      await grew('redirected', 1n, async () => {
+        await establish('alpha', beta, alpha);
+      });
     });
 
-    test('proxied, denied: reset', async () => {
-      pair(noSet, narrow);
-      ingressL7(1001);
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
-      assert.equal(await echoes('alpha', name), 'ECONNRESET');
-    });
-
-    test('proxied, same set: goes on', async () => {
-      pair(noSet, narrow);
-      ingressL7(1001);
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      ingressL7(1001);
-      assert.equal(await echoes('alpha', name), 'again');
-    });
-
-    test('proxied, allowed without L7: goes on', async () => {
-      pair(noSet, narrow);
-      ingressL7(1001);
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
-      assert.equal(await echoes('alpha', name), 'again');
-    });
-
-    test('proxied, a set at another port that is not known to permit as much: reset', async () => {
-      pair(noSet, narrow);
-      pair(noSet, wide, port + 1);
-      ingressL7(1001);
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      ingressL7(1001, wide);
-      assert.equal(await echoes('alpha', name), 'ECONNRESET');
-    });
-
-    test('proxied, a set at another port that permits as much: goes on', async () => {
-      pair(noSet, narrow);
-      pair(noSet, wide, port + 1);
-      datapath.maps.widenings.set({ from: narrow, to: wide }, true);
-      ingressL7(1001);
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      ingressL7(1001, wide);
-      assert.equal(await echoes('alpha', name), 'again');
-    });
-
-    test('proxied, another set at the same port: the class moved, it goes on', async () => {
-      pair(noSet, narrow);
-      pair(noSet, wide);
-      ingressL7(1001);
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      ingressL7(1001, wide);
-      assert.equal(await echoes('alpha', name), 'again');
-    });
-
-    test('proxied to outside, denied: reset', async () => {
+    test('egress to outside: the answer finds the proxy', async () => {
       pair(sending, noSet);
-      apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })]);
-      const name = await establish('alpha', outside.address, workloads.alpha.address);
-      apply(datapath, 'alpha', [rule('egress', 1002, allow)]);
-      assert.equal(await echoes('alpha', name), 'ECONNRESET');
+      apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })], ['egress', 'ingress']);
+      await grew('redirected', 1n, async () => {
+        const name = await establish('alpha', visitor, alpha);
+        assert.equal(await echoes('alpha', name), 'again');
+      });
     });
 
-    test('proxied from outside, denied: reset', async () => {
+    test('ingress from outside', async () => {
       pair(noSet, narrow);
       ingressL7(2);
-      const name = await establish('outside', workloads.beta.address, outside.address);
-      apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
-      assert.equal(await echoes('outside', name), 'ECONNRESET');
+      await grew('redirected', 1n, async () => {
+        const name = await establish('outside', beta, visitor);
+        assert.equal(await echoes('outside', name), 'again');
+      });
     });
 
-    test('a new ipcache epoch alone: goes on', async () => {
-      const name = await establish('alpha', workloads.beta.address, workloads.alpha.address);
-      datapath.bumpIpcacheEpoch();
-      await grew('rejudged', 1n, async () => {
+    test('ingress from the node itself', async () => {
+      pair(noSet, narrow);
+      ingressL7(1);
+      await grew('redirected', 1n, async () => {
+        const name = await establish('node', beta, gatewayOf(beta));
+        assert.equal(await echoes('node', name), 'again');
+      });
+    });
+
+    test('nobody listens: refused', async () => {
+      pair(noSet, narrow, 15099);
+      ingressL7(1001);
+      await grew('proxy-missing', 1n, async () => {
+        assert.equal(await peer('alpha').connect(fresh(), beta, 80, { timeout: 0.3 }), 'ETIMEDOUT');
+      });
+    });
+
+    test('the proxy has no socket any more: the client is reset, not left waiting', async () => {
+      pair(noSet, narrow);
+      ingressL7(1001);
+      const name = fresh();
+      const source = Number(await peer('alpha').connect(name, beta, 80));
+      await peer('alpha').receive(name);
+      const local = { address: ipAddress(beta), port: 80 };
+      assert.ok(destroySocket(local, { address: ipAddress(alpha), port: source }));
+      assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
+      // A segment that was on its way all the while.
+      const gateway = await peer('alpha').ask({ op: 'mac', host: '10.71.1.1' });
+      const ethernet = `${gateway.replaceAll(':', '')}0200000000010800`;
+      const ip = '4500002800000000400600000a4701020a470202';
+      const tcpHeader = `${source.toString(16).padStart(4, '0')}0050${'00000001000000015010ffff00000000'}`;
+      const hex = withChecksums(`${ethernet}${ip}${tcpHeader}`);
+      assert.equal(await peer('alpha').ask({ op: 'frame', interface: 'eth0', hex, reset: true }), 'true');
+    });
+
+    test('somebody listens who is not the proxy: refused', async () => {
+      await peer('node').listen('foreign', 15098, { host: loopback, transparent: true });
+      pair(noSet, narrow, 15098);
+      ingressL7(1001);
+      await grew('proxy-foreign', 1n, async () => {
+        assert.equal(await peer('alpha').connect(fresh(), beta, 80, { timeout: 0.3 }), 'ETIMEDOUT');
+      });
+    });
+
+    test('the pair is gone: refused', async () => {
+      ingressL7(1001);
+      await grew('l7-unavailable', 1n, async () => {
+        assert.equal(await peer('alpha').connect(fresh(), beta, 80, { timeout: 0.3 }), 'ETIMEDOUT');
+      });
+    });
+
+    test('a source port used again while the proxy is in TIME_WAIT', async () => {
+      pair(noSet, narrow);
+      ingressL7(1001);
+      const first = fresh();
+      assert.equal(await peer('alpha').connect(first, beta, 80, { source_port: 40001 }), '40001');
+      await peer('alpha').receive(first);
+      await peer('alpha').send(first, 'bye');
+      assert.equal(await peer('alpha').receive(first), 'bye');
+      assert.equal(await peer('alpha').receive(first), '', 'the server closes first');
+      await peer('alpha').shut(first);
+      const second = fresh();
+      assert.equal(await peer('alpha').connect(second, beta, 80, { source_port: 40001 }), '40001');
+      assert.match(await peer('alpha').receive(second), /:/);
+    });
+
+    describe('under a newer policy', () => {
+      test('not proxied, still allowed: goes on', async () => {
+        const name = await establish('alpha', beta, alpha);
+        apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
+        await grew('rejudged', 1n, async () => {
+          assert.equal(await echoes('alpha', name), 'again');
+        });
+      });
+
+      test('not proxied, denied: reset at both ends', async () => {
+        const name = await establish('alpha', beta, alpha);
+        apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
+        await grew('reset-sent', 2n, async () => {
+          assert.equal(await echoes('alpha', name), 'ECONNRESET');
+        });
+        assert.ok(datapath.counters()['permission-lost'] > 0n);
+      });
+
+      test('not proxied, must be proxied: reset', async () => {
+        const name = await establish('alpha', beta, alpha);
+        pair(noSet, narrow);
+        ingressL7(1001);
+        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+        await establish('alpha', beta, alpha);
+      });
+
+      test('proxied, denied: reset', async () => {
+        pair(noSet, narrow);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
+        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+      });
+
+      test('proxied, same set: goes on', async () => {
+        pair(noSet, narrow);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        ingressL7(1001);
         assert.equal(await echoes('alpha', name), 'again');
+      });
+
+      test('proxied, allowed without L7: goes on', async () => {
+        pair(noSet, narrow);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
+        assert.equal(await echoes('alpha', name), 'again');
+      });
+
+      test('proxied, a set at another port that is not known to permit as much: reset', async () => {
+        pair(noSet, narrow);
+        pair(noSet, wide, port + 1);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        ingressL7(1001, wide);
+        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+      });
+
+      test('proxied, a set at another port that permits as much: goes on', async () => {
+        pair(noSet, narrow);
+        pair(noSet, wide, port + 1);
+        datapath.maps.widenings.set({ from: narrow, to: wide }, true);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        ingressL7(1001, wide);
+        assert.equal(await echoes('alpha', name), 'again');
+      });
+
+      test('proxied, another set at the same port: the class moved, it goes on', async () => {
+        pair(noSet, narrow);
+        pair(noSet, wide);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        ingressL7(1001, wide);
+        assert.equal(await echoes('alpha', name), 'again');
+      });
+
+      test('proxied to outside, denied: reset', async () => {
+        pair(sending, noSet);
+        apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })]);
+        const name = await establish('alpha', visitor, alpha);
+        apply(datapath, 'alpha', [rule('egress', 1002, allow)]);
+        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+      });
+
+      test('proxied from outside, denied: reset', async () => {
+        pair(noSet, narrow);
+        ingressL7(2);
+        const name = await establish('outside', beta, visitor);
+        apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
+        assert.equal(await echoes('outside', name), 'ECONNRESET');
+      });
+
+      test('a new ipcache epoch alone: goes on', async () => {
+        const name = await establish('alpha', beta, alpha);
+        datapath.bumpIpcacheEpoch();
+        await grew('rejudged', 1n, async () => {
+          assert.equal(await echoes('alpha', name), 'again');
+        });
       });
     });
   });
-});
 
 /** Fills in the checksums of an Ethernet, IPv4 and TCP frame without options. */
 function withChecksums(hex: string): string {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import {
   DEATHSTAR,
+  DEATHSTAR6,
   launchServer,
   launchShip,
   type Outcome,
@@ -18,6 +19,27 @@ const names = stageNames(`world${process.pid}`);
 const WORLD = `weir-${names.instance}-world`;
 const WORLD_ADDRESS = '10.99.0.2';
 const NODE_ADDRESS = '10.99.0.1';
+const WORLD_ADDRESS6 = 'fd99::2';
+const NODE_ADDRESS6 = 'fd99::1';
+const DROPPED: Outcome = { kind: 'failure', code: 'TIMEOUT' };
+const families = [
+  {
+    family: 'IPv4',
+    world: WORLD_ADDRESS,
+    deathstar: DEATHSTAR,
+    tiefighter: '10.77.0.2',
+    xwing: '10.77.0.3',
+    node: '169.254.1.1',
+  },
+  {
+    family: 'IPv6',
+    world: WORLD_ADDRESS6,
+    deathstar: DEATHSTAR6,
+    tiefighter: 'fd77::2',
+    xwing: 'fd77::3',
+    node: NODE_ADDRESS6,
+  },
+] as const;
 const enterWorld = ['nsenter', `--net=/run/netns/${WORLD}`] as const;
 const ip = (...words: readonly string[]): string => execFileSync('ip', [...words], { encoding: 'utf8' });
 
@@ -38,7 +60,7 @@ metadata: {name: out-of-the-fighter, namespace: default}
 spec:
   endpointSelector: {matchLabels: {class: tiefighter}}
   egress:
-    - toCIDR: [${WORLD_ADDRESS}/32]
+    - toCIDR: [${WORLD_ADDRESS}/32, '${WORLD_ADDRESS6}/128']
       toPorts:
         - ports: [{port: "80", protocol: TCP}]
           rules: {http: [{method: POST}]}
@@ -56,12 +78,16 @@ describe('workloads and the world', () => {
     ip('netns', 'add', WORLD);
     ip('-n', node, 'link', 'add', 'weir-up', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', WORLD);
     ip('-n', node, 'address', 'add', `${NODE_ADDRESS}/24`, 'dev', 'weir-up');
+    ip('-n', node, 'address', 'add', `${NODE_ADDRESS6}/64`, 'dev', 'weir-up', 'nodad');
     ip('-n', node, 'link', 'set', 'weir-up', 'up');
     ip('-n', WORLD, 'link', 'set', 'lo', 'up');
     ip('-n', WORLD, 'address', 'add', `${WORLD_ADDRESS}/24`, 'dev', 'eth0');
+    ip('-n', WORLD, 'address', 'add', `${WORLD_ADDRESS6}/64`, 'dev', 'eth0', 'nodad');
     ip('-n', WORLD, 'link', 'set', 'eth0', 'up');
     ip('-n', node, 'route', 'add', 'default', 'via', WORLD_ADDRESS);
     ip('-n', WORLD, 'route', 'add', '10.77.0.0/24', 'via', NODE_ADDRESS);
+    ip('-n', node, 'route', 'add', 'default', 'via', WORLD_ADDRESS6);
+    ip('-n', WORLD, 'route', 'add', 'fd77::/64', 'via', NODE_ADDRESS6);
     server = await launchServer(enterWorld, [80, 8080]);
     visitor = launchShip(enterWorld);
     host = launchShip(stage.network.inNode);
@@ -80,38 +106,30 @@ describe('workloads and the world', () => {
     if (outcome.kind === 'answer' && status === 200) assert.equal(JSON.parse(outcome.body).client, client);
   }
 
-  it('obeys rules on the way out, and the server sees who asked', async () => {
-    const out = { address: WORLD_ADDRESS, port: 80 };
-    check(await stage.ships.tiefighter.send({ ...out, method: 'POST', path: '/' }), 200, '10.77.0.2');
-    check(await stage.ships.tiefighter.send({ ...out, method: 'GET', path: '/' }), 403, '');
-    const elsewhere = await stage.ships.tiefighter.send({ ...out, port: 8080, method: 'POST', path: '/' });
-    assert.deepEqual(elsewhere, { kind: 'failure', code: 'TIMEOUT' });
-  });
-
-  it('obeys rules on the way in, and the server sees who asked', async () => {
-    const into = { address: DEATHSTAR, port: 80, method: 'GET' };
-    check(await visitor.send({ ...into, path: '/v1/x' }), 200, WORLD_ADDRESS);
-    check(await visitor.send({ ...into, path: '/secret' }), 403, '');
-    assert.deepEqual(await visitor.send({ ...into, port: 8080, path: '/v1/x' }), {
-      kind: 'failure',
-      code: 'TIMEOUT',
+  for (const { family, world, deathstar, tiefighter, xwing, node } of families) {
+    it(`obeys rules on the way out, and the server sees who asked (${family})`, async () => {
+      const out = { address: world, port: 80 };
+      check(await stage.ships.tiefighter.send({ ...out, method: 'POST', path: '/' }), 200, tiefighter);
+      check(await stage.ships.tiefighter.send({ ...out, method: 'GET', path: '/' }), 403, '');
+      const elsewhere = await stage.ships.tiefighter.send({ ...out, port: 8080, method: 'POST', path: '/' });
+      assert.deepEqual(elsewhere, DROPPED);
     });
-  });
 
-  it('lets the node itself in, as the local host may', async () => {
-    check(await host.send({ address: DEATHSTAR, port: 8080, method: 'GET', path: '/' }), 200, '169.254.1.1');
-  });
+    it(`obeys rules on the way in, and the server sees who asked (${family})`, async () => {
+      const into = { address: deathstar, port: 80, method: 'GET' };
+      check(await visitor.send({ ...into, path: '/v1/x' }), 200, world);
+      check(await visitor.send({ ...into, path: '/secret' }), 403, '');
+      assert.deepEqual(await visitor.send({ ...into, port: 8080, path: '/v1/x' }), DROPPED);
+    });
 
-  it('leaves workloads that no policy selects alone, both ways', async () => {
-    check(
-      await stage.ships.xwing.send({ address: WORLD_ADDRESS, port: 8080, method: 'GET', path: '/' }),
-      200,
-      '10.77.0.3',
-    );
-    check(
-      await visitor.send({ address: '10.77.0.3', port: 80, method: 'GET', path: '/' }),
-      200,
-      WORLD_ADDRESS,
-    );
-  });
+    it(`lets the node itself in, as the local host may (${family})`, async () => {
+      check(await host.send({ address: deathstar, port: 8080, method: 'GET', path: '/' }), 200, node);
+    });
+
+    it(`leaves workloads that no policy selects alone, both ways (${family})`, async () => {
+      const out = { address: world, port: 8080, method: 'GET', path: '/' };
+      check(await stage.ships.xwing.send(out), 200, xwing);
+      check(await visitor.send({ ...out, address: xwing, port: 80 }), 200, world);
+    });
+  }
 });

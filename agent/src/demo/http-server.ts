@@ -14,7 +14,7 @@ for (const port of ports) {
       response.setHeader('content-type', 'application/json');
       response.end(
         JSON.stringify({
-          client: socket.remoteAddress,
+          client: socket.remoteAddress?.replace(/^::ffff:/, ''),
           clientPort: socket.remotePort,
           method,
           path: url,
@@ -24,7 +24,8 @@ for (const port of ports) {
     });
   });
   server.keepAliveTimeout = 0;
-  server.listen(port, '0.0.0.0');
+  // Both families, where there are both.
+  server.listen(port);
   await once(server, 'listening');
 }
 if (stays === 'leave') process.stdin.resume().on('end', () => process.exit(0));

@@ -4,6 +4,8 @@ import { run } from './run.ts';
 export interface Pod {
   readonly name: string;
   readonly address: string;
+  /** Its IPv6 address, where it has one. */
+  readonly address6?: string;
   /** Host side of the veth pair, in the node's namespace. */
   readonly interface: string;
 }
@@ -20,6 +22,8 @@ export interface DemoNetwork {
 
 /** Answers ARP in every pod; any link-local address does. */
 const GATEWAY = '169.254.1.1';
+/** The same on every link. */
+const GATEWAY6 = 'fe80::1';
 
 /**
  * Makes the namespaces `PREFIX-node` and `PREFIX-POD`. Nothing is touched outside of them, and
@@ -34,8 +38,9 @@ export async function createNetwork(prefix: string, pods: readonly Pod[]): Promi
     for (const name of names) {
       await run('ip', ['netns', 'add', name]);
       await run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
-      await setSysctl(name, 'net/ipv6/conf/all/disable_ipv6', '1');
+      for (const [sysctl, value] of ipv6Of(pods)) await setSysctl(name, `net/ipv6/conf/${sysctl}`, value);
     }
+    await setSysctl(node, 'net/ipv6/conf/all/forwarding', '1');
     await setSysctl(node, 'net/ipv4/ip_forward', '1');
     await run('ip', ['-n', node, 'address', 'add', `${GATEWAY}/32`, 'dev', 'lo']);
     for (const pod of pods) await addPod(node, namespaceOf(pod.name), pod);
@@ -54,6 +59,15 @@ export async function createNetwork(prefix: string, pods: readonly Pod[]): Promi
 /** Removes what `createNetwork` made under that prefix; what is not there is passed over. */
 export function removeNetwork(prefix: string, pods: readonly Pod[]): Promise<void> {
   return removeNamespaces(['node', ...pods.map(({ name }) => name)].map((name) => `${prefix}-${name}`));
+}
+
+/** IPv6 as the pods need it: none, or one that serves at once and looks for no routers. */
+function ipv6Of(pods: readonly Pod[]): readonly (readonly [sysctl: string, value: string])[] {
+  if (pods.every(({ address6 }) => address6 === undefined)) return [['all/disable_ipv6', '1']];
+  return ['all', 'default'].flatMap((scope) => [
+    [`${scope}/accept_dad`, '0'],
+    [`${scope}/router_solicitations`, '0'],
+  ]);
 }
 
 async function addPod(node: string, namespace: string, pod: Pod): Promise<void> {
@@ -78,6 +92,11 @@ async function addPod(node: string, namespace: string, pod: Pod): Promise<void> 
   await run('ip', [...inPod, 'route', 'add', GATEWAY, 'dev', 'eth0', 'scope', 'link']);
   await run('ip', [...inPod, 'route', 'add', 'default', 'via', GATEWAY]);
   await run('ip', ['-n', node, 'route', 'add', `${pod.address}/32`, 'dev', pod.interface]);
+  if (pod.address6 === undefined) return;
+  await run('ip', ['-n', node, 'address', 'add', `${GATEWAY6}/64`, 'dev', pod.interface, 'nodad']);
+  await run('ip', [...inPod, 'address', 'add', `${pod.address6}/128`, 'dev', 'eth0', 'nodad']);
+  await run('ip', [...inPod, 'route', 'add', 'default', 'via', GATEWAY6, 'dev', 'eth0']);
+  await run('ip', ['-n', node, 'route', 'add', `${pod.address6}/128`, 'dev', pod.interface]);
 }
 
 async function removeNamespaces(names: readonly string[]): Promise<void> {

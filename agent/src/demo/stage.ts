@@ -56,11 +56,12 @@ const ROOT = resolve(import.meta.dirname, '../../..');
 export const EXAMPLE = join(ROOT, 'examples/deathstar');
 /** The addresses that examples/deathstar/workloads.yaml names. */
 export const PODS: readonly Pod[] = Object.freeze([
-  { name: 'deathstar', address: '10.77.0.1', interface: 'weir-deathstar' },
-  { name: 'tiefighter', address: '10.77.0.2', interface: 'weir-tie' },
-  { name: 'xwing', address: '10.77.0.3', interface: 'weir-xwing' },
+  { name: 'deathstar', address: '10.77.0.1', address6: 'fd77::1', interface: 'weir-deathstar' },
+  { name: 'tiefighter', address: '10.77.0.2', address6: 'fd77::2', interface: 'weir-tie' },
+  { name: 'xwing', address: '10.77.0.3', address6: 'fd77::3', interface: 'weir-xwing' },
 ]);
 export const DEATHSTAR = '10.77.0.1';
+export const DEATHSTAR6 = 'fd77::1';
 
 /** The usual places of an instance. */
 export function stageNames(instance: string): StageNames {

@@ -8,7 +8,7 @@ export interface Interfaces {
   indexOf(workload: string): number | undefined;
   /** Numbers of the interfaces to the rest of the world. */
   uplinks(): readonly number[];
-  /** Addresses of the node itself, loopback left out. */
+  /** Addresses of the node itself, without loopback and what is bound to a link. */
   nodeAddresses(): ReadonlySet<string>;
   /** Looks all of them up; true when anything is different. A missing interface is no error. */
   refresh(workloads: readonly Workload[]): Promise<boolean>;
@@ -54,7 +54,7 @@ export function createInterfaces({ ip, uplinks, onWorkloadLink }: InterfacesPart
       const nextOutside = links.flatMap(({ ifindex, name }) => (names.includes(name) ? [ifindex] : []));
       const came = [...next].filter(([workload, link]) => known.get(workload)?.ifindex !== link.ifindex);
       const nextOwn = new Set(
-        links.flatMap(({ addresses }) => addresses.filter((address) => !isLoopback(address))),
+        links.flatMap(({ addresses }) => addresses.filter((address) => isOfTheNode(address))),
       );
       const different =
         came.length > 0 ||
@@ -70,6 +70,7 @@ export function createInterfaces({ ip, uplinks, onWorkloadLink }: InterfacesPart
   };
 }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
+/** Loopback never leaves the node, and link-local addresses of IPv6 are others on each link. */
+function isOfTheNode(address: string): boolean {
+  return address !== '::1' && !address.startsWith('127.') && !/^fe[89ab]/i.test(address);
 }

@@ -23,12 +23,18 @@ export async function findLinkInside(netns: string, name: string, ip: RunIp): Pr
   }
 }
 
-/** Names of the interfaces that lead to the rest of the world: those of the IPv4 default routes. */
+/** Names of the interfaces that lead to the rest of the world: those of the default routes of both families. */
 export async function listUplinks(ip: RunIp): Promise<readonly string[]> {
-  const routes: readonly { readonly dev?: string }[] = JSON.parse(
-    await ip('-4', '-j', 'route', 'show', 'default'),
-  );
-  return [...new Set(routes.flatMap(({ dev }) => dev ?? []))];
+  const shown = await Promise.all(['-4', '-6'].map((family) => ip(family, '-j', 'route', 'show', 'default')));
+  const routes = shown.flatMap((json) => JSON.parse(json) as readonly RawRoute[]);
+  const devices = routes.flatMap(({ dev, nexthops }) => [dev, ...(nexthops ?? []).map((hop) => hop.dev)]);
+  return [...new Set(devices.flatMap((device) => device ?? []))];
+}
+
+interface RawRoute {
+  readonly dev?: string;
+  /** Of a route with several ways. */
+  readonly nexthops?: readonly { readonly dev?: string }[];
 }
 
 interface RawLink {

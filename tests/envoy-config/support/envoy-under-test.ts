@@ -62,6 +62,7 @@ export interface EnvoyUnderTest {
 /** Settings of the classes under test, where a test has no others. */
 const usualSettings: ProxySettings = {
   proxyMark: socketMark(0x100),
+  ipv6: false,
   accessLog: true,
   limits: defaultLimits,
 };
@@ -124,7 +125,12 @@ export async function startEnvoy(
         'lds',
         placed.map(({ listener }) => listener),
       );
-      await listenersReady({ ports: classes.map(({ port }) => proxyPort(port)), pid, deadlineMs: 10_000 });
+      await listenersReady({
+        ports: classes.map(({ port }) => proxyPort(port)),
+        ipv6: false,
+        pid,
+        deadlineMs: 10_000,
+      });
     },
     async stop() {
       await process.stop(5_000);
