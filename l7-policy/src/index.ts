@@ -16,6 +16,7 @@ export { createLocalAllocator, type KnownIdentity } from './engine/local-allocat
 export { kindsAgree } from './engine/set-registry.ts';
 export { judgeRequest, type RequestVerdict } from './judge/judge-request.ts';
 export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdict.ts';
+export { rewriteHeaders } from './judge/match-http.ts';
 export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';
 export { apiKeyByName, carriesTopics } from './model/kafka-api.ts';
 export type { EndpointState, EngineDelta, EngineState, EngineUpdate, SubjectChange } from './types/delta.ts';

@@ -50,6 +50,16 @@ export const pieces = {
     '/[^/]+/b/c',
     '(/a)(/b)?',
   ],
+  /** Behind one literal prefix: more than four become one combined regex. */
+  family: [
+    '/api/v[0-9]+/users',
+    '/api/v[0-9]+/users/[0-9]+',
+    '/api/v1/users/x/.*',
+    '/api/v[12]',
+    '/api/v./users\\?all',
+    '/api/v[0-9]+/pets',
+    '/api/v[0-9]+/[a-z]+/[0-9]',
+  ].map((text) => text.replace('v1', 'v[1]')),
   hosts: ['web', 'web:80', 'api.example', 'Web'],
   hostPatterns: ['web', 'api\\..*', '.*', 'web|api\\.example', '(?i)web'],
   services: ['pkg\\.Svc', 'pkg\\..*', '.*', 'Svc|pkg\\.Svc'],

@@ -40,7 +40,10 @@ export function allowRoute(
   if (mismatched.length === 0) {
     return remembered(memory.actions, formatRouteName(name), () => written(routeAction(name, plainRoute)));
   }
-  const added = mismatched.filter((action) => action.kind === 'add' || action.kind === 'replace');
+  // Envoy replaces before it adds. By name and value, so that what conflicts comes out as the engine explains it.
+  const added = mismatched
+    .filter((action) => action.kind === 'add' || action.kind === 'replace')
+    .sort(byNameAndValue);
   const changes = encodedRoute({
     requestHeadersToAdd: added.map(({ kind, name: key, value }) => ({
       header: { key, value: value.replaceAll('%', '%%') },
@@ -60,6 +63,11 @@ export function allowVerdict(rule: string, memory: Memory): Action {
     const action = toBinary(ActionSchema, create(ActionSchema, { name: rule, action: RBAC_Action.ALLOW }));
     return written(typedAction(typeUrlOf(ActionSchema), action));
   });
+}
+
+function byNameAndValue(left: HeaderAction, right: HeaderAction): number {
+  const [one, other] = [left, right].map(({ name, value }) => JSON.stringify([name, value]));
+  return (one ?? '') < (other ?? '') ? -1 : 1;
 }
 
 function encodedRoute(route: MessageInitShape<typeof RouteSchema>): Encoded {

@@ -1,5 +1,6 @@
 import { judgeRequest, type RequestVerdict } from '../judge/judge-request.ts';
 import { lookupVerdict } from '../judge/lookup-verdict.ts';
+import { rewriteHeaders } from '../judge/match-http.ts';
 import type { PatternMatcher } from '../judge/match-patterns.ts';
 import type { Grant, Peer, PortMatch, Rule } from '../model/policy.ts';
 import { type Prefix, parseAddress, truncatePrefix } from '../net/prefix.ts';
@@ -73,7 +74,7 @@ export function explainFlow(flow: Flow, view: ExplainView): Explanation {
     : first !== undefined && flow.request === null
       ? 'redirected'
       : 'allowed';
-  const headers = verdicts.map((item) => item.headers).filter((item) => item !== null);
+  const matches = denied ? [] : verdicts.flatMap(({ headerMatches }) => headerMatches);
   return {
     verdict,
     summary: clash
@@ -81,7 +82,7 @@ export function explainFlow(flow: Flow, view: ExplainView): Explanation {
       : summarize(verdict, sides),
     sides,
     classId: first === undefined ? null : flowClass(sides),
-    headers: headers.at(-1) ?? (flow.request?.kind === 'http' ? flow.request.headers : null),
+    headers: flow.request?.kind === 'http' ? rewriteHeaders(matches, flow.request.headers) : null,
   };
 }
 

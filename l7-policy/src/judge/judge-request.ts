@@ -1,14 +1,16 @@
 import { normalizeName } from '../parse/name-pattern.ts';
-import type { HttpRule, KafkaRule, L7Rule, RuleId, TlsRule } from '../types/l7-rule.ts';
+import type {
+  GrpcRule,
+  HeaderMatch,
+  HttpRule,
+  KafkaRule,
+  L7Rule,
+  RuleId,
+  TlsRule,
+} from '../types/l7-rule.ts';
 import type { GrpcRequest, HttpRequest, L7Request } from '../types/request.ts';
 import type { L7Set, L7Slot } from '../types/subject-policy.ts';
-import {
-  type ConditionResult,
-  grpcConditions,
-  type Headers,
-  httpConditions,
-  rewriteHeaders,
-} from './match-http.ts';
+import { type ConditionResult, grpcConditions, httpConditions } from './match-http.ts';
 import { kafkaAllowed, kafkaConditions, takesTopic } from './match-kafka.ts';
 import type { PatternMatcher } from './match-patterns.ts';
 
@@ -19,11 +21,11 @@ export interface RequestVerdict {
   readonly matched: readonly RuleId[];
   /** The rule that came nearest to a refused request, with what it missed. */
   readonly nearest: { readonly rule: RuleId; readonly missed: readonly string[] } | null;
-  /** What the headers are afterwards; those of the request where nothing is rewritten. */
-  readonly headers: Headers | null;
+  /** What all rules that match do to the headers of a request that is let through. */
+  readonly headerMatches: readonly HeaderMatch[];
 }
 
-const passes: RequestVerdict = { allowed: true, matched: [], nearest: null, headers: null };
+const passes: RequestVerdict = { allowed: true, matched: [], nearest: null, headerMatches: [] };
 
 /** Judges a request by one side's set: OR of its slots. */
 export function judgeRequest(
@@ -72,24 +74,27 @@ export function asHttp(request: HttpRequest | GrpcRequest): HttpRequest {
 }
 
 function refused(why: string): RequestVerdict {
-  return { allowed: false, matched: [], nearest: { rule: '' as RuleId, missed: [why] }, headers: null };
+  return { allowed: false, matched: [], nearest: { rule: '' as RuleId, missed: [why] }, headerMatches: [] };
 }
 
 function judgeHttp(rules: readonly L7Rule[], request: HttpRequest, patterns: PatternMatcher): RequestVerdict {
   const candidates: Candidate[] = [];
+  const matching: (HttpRule | GrpcRule)[] = [];
   for (const rule of rules) {
     if (rule.kind !== 'http' && rule.kind !== 'grpc') continue;
     const conditions =
       rule.kind === 'http'
         ? httpConditions(rule, request, patterns)
         : grpcConditions(rule, request, patterns);
-    if (conditions.every(({ met }) => met)) {
-      const headers = rule.kind === 'http' ? rewriteHeaders(rule, request.headers) : request.headers;
-      return { allowed: true, matched: [rule.id], nearest: null, headers };
-    }
-    candidates.push({ rule: rule.id, conditions: withHints(rule, conditions, request, patterns) });
+    if (conditions.every(({ met }) => met)) matching.push(rule);
+    else candidates.push({ rule: rule.id, conditions: withHints(rule, conditions, request, patterns) });
   }
-  return { allowed: false, matched: [], nearest: pickNearest(candidates), headers: null };
+  const [first] = matching;
+  if (first === undefined) {
+    return { allowed: false, matched: [], nearest: pickNearest(candidates), headerMatches: [] };
+  }
+  const headerMatches = matching.flatMap((rule) => (rule.kind === 'http' ? rule.headerMatches : []));
+  return { allowed: true, matched: [first.id], nearest: null, headerMatches };
 }
 
 interface Candidate {
@@ -142,7 +147,7 @@ function judgeKafka(
     const used = matching.filter(
       (rule) => request.topics.length === 0 || request.topics.some((topic) => takesTopic(rule, topic)),
     );
-    return { allowed: true, matched: used.map((rule) => rule.id), nearest: null, headers: null };
+    return { allowed: true, matched: used.map((rule) => rule.id), nearest: null, headerMatches: [] };
   }
   const uncovered = request.topics.filter((topic) => !matching.some((rule) => takesTopic(rule, topic)));
   const topicText =
@@ -153,14 +158,14 @@ function judgeKafka(
     rule: rule.id,
     conditions: [...conditions, { met: false, text: topicText }],
   }));
-  return { allowed: false, matched: [], nearest: pickNearest(candidates), headers: null };
+  return { allowed: false, matched: [], nearest: pickNearest(candidates), headerMatches: [] };
 }
 
 function judgeDns(rules: readonly L7Rule[], name: string, patterns: PatternMatcher): RequestVerdict {
   const asked = normalizeName(name);
   const dns = rules.filter((rule) => rule.kind === 'dns');
   const rule = dns.find(({ match }) => patterns.matchesName(match, asked));
-  if (rule !== undefined) return { allowed: true, matched: [rule.id], nearest: null, headers: null };
+  if (rule !== undefined) return { allowed: true, matched: [rule.id], nearest: null, headerMatches: [] };
   const candidates = dns.map(({ id, match }) => ({
     rule: id,
     conditions: [
@@ -170,7 +175,7 @@ function judgeDns(rules: readonly L7Rule[], name: string, patterns: PatternMatch
       },
     ],
   }));
-  return { allowed: false, matched: [], nearest: pickNearest(candidates), headers: null };
+  return { allowed: false, matched: [], nearest: pickNearest(candidates), headerMatches: [] };
 }
 
 /**
@@ -191,7 +196,7 @@ function judgeTls(slots: readonly L7Slot[], request: L7Request, patterns: Patter
       allowed: false,
       matched: [],
       nearest: { rule: names[0]?.id ?? ('' as RuleId), missed: [missed] },
-      headers: null,
+      headerMatches: [],
     };
   }
   const matched = named === undefined ? [] : [named.id];
@@ -202,7 +207,7 @@ function judgeTls(slots: readonly L7Slot[], request: L7Request, patterns: Patter
         ? request
         : null;
   const open = slots.some((slot) => !slot.rules.some((rule) => rule.kind === 'http' || rule.kind === 'grpc'));
-  if (open || inner === null) return { allowed: true, matched, nearest: null, headers: null };
+  if (open || inner === null) return { allowed: true, matched, nearest: null, headerMatches: [] };
   const verdict = judgeHttp(
     slots.flatMap((slot) => slot.rules),
     asHttp(inner),

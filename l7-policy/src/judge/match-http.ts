@@ -66,19 +66,34 @@ export function headerValue(headers: Headers, name: string): string | null {
   return values.length === 0 ? null : values.join(',');
 }
 
-/** The headers after what headerMatches of the matching rule do to them. */
-export function rewriteHeaders(rule: HttpRule, headers: Headers): Headers {
+/**
+ * The headers after what the headerMatches of all matching rules do to them. Each looks at the headers as they
+ * came; then DELETE goes before REPLACE and REPLACE before ADD, each by name and value, equal ones once.
+ */
+export function rewriteHeaders(matches: readonly HeaderMatch[], headers: Headers): Headers {
+  const changes = new Map<string, readonly [name: string, value: string]>();
+  for (const match of matches) {
+    const { name, value, mismatch } = match;
+    const order = rewriteOrder[mismatch];
+    if (order === undefined || value === null || headerAgrees(match, headerValue(headers, name))) continue;
+    changes.set(JSON.stringify([order, name.toLowerCase(), value]), [name, value]);
+  }
   let result = headers;
-  for (const match of rule.headerMatches) {
-    const { name, value } = match;
-    if (value === null || headerAgrees(match, headerValue(result, name))) continue;
-    const others = result.filter(([key]) => key.toLowerCase() !== name.toLowerCase());
-    if (match.mismatch === 'DELETE') result = others;
-    else if (match.mismatch === 'ADD') result = [...result, [name, value]];
-    else if (match.mismatch === 'REPLACE') result = [...others, [name, value]];
+  for (const [key, change] of [...changes].sort(([left], [right]) => (left < right ? -1 : 1))) {
+    const [name] = change;
+    const others = result.filter(([other]) => other.toLowerCase() !== name.toLowerCase());
+    if (key.startsWith(`[${rewriteOrder.DELETE}`)) result = others;
+    else if (key.startsWith(`[${rewriteOrder.REPLACE}`)) result = [...others, change];
+    else result = [...result, change];
   }
   return result;
 }
+
+const rewriteOrder: Readonly<Partial<Record<HeaderMatch['mismatch'], number>>> = {
+  DELETE: 0,
+  REPLACE: 1,
+  ADD: 2,
+};
 
 /** Every condition of a gRPC rule with its outcome, for the HTTP request that carries the call. */
 export function grpcConditions(

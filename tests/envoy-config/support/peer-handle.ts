@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { namespacePath } from './network.ts';
-import type { PeerAnswer, PeerWork } from './peer-protocol.ts';
+import type { PeerAnswer, PeerWork, Reply } from './peer-protocol.ts';
 
 /** An HTTP/2 response. */
 export interface CallAnswer {
@@ -21,7 +21,8 @@ export interface PeerConnection {
 export interface Peer {
   open(host: string, port: number): Promise<PeerConnection>;
   call(host: string, port: number, headers: Record<string, string>, body?: string): Promise<CallAnswer>;
-  statuses(host: string, port: number, requests: readonly string[]): Promise<readonly number[]>;
+  /** Sends HTTP/1 requests one after the other to an echo. */
+  exchange(host: string, port: number, requests: readonly string[]): Promise<readonly Reply[]>;
   serveEcho(port: number): Promise<void>;
   serveScript(port: number): Promise<void>;
   recorded(): Promise<readonly string[]>;
@@ -66,7 +67,7 @@ export async function startPeer(namespace: string): Promise<Peer> {
       };
     },
     call: (host, port, headers, body) => ask({ kind: 'call', host, port, headers, body: body ?? null }),
-    statuses: (host, port, requests) => ask({ kind: 'statuses', host, port, requests }),
+    exchange: (host, port, requests) => ask({ kind: 'exchange', host, port, requests }),
     serveEcho: (port) => ask({ kind: 'serve-echo', port }),
     serveScript: (port) => ask({ kind: 'serve-script', port }),
     recorded: () => ask({ kind: 'recorded' }),

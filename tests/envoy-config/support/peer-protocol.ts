@@ -19,7 +19,7 @@ export type PeerWork =
       readonly body: string | null;
     }
   | {
-      readonly kind: 'statuses';
+      readonly kind: 'exchange';
       readonly host: string;
       readonly port: number;
       readonly requests: readonly string[];
@@ -31,3 +31,9 @@ export type PeerWork =
 export type PeerAnswer =
   | { readonly id: number; readonly kind: 'done'; readonly value: unknown }
   | { readonly id: number; readonly kind: 'failed'; readonly message: string };
+
+/** What came of a request. */
+export interface Reply {
+  readonly status: number;
+  readonly body: string;
+}

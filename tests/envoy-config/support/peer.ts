@@ -2,7 +2,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import * as http2 from 'node:http2';
 import { connect, createServer, type Socket } from 'node:net';
-import type { PeerAnswer, PeerOrder } from './peer-protocol.ts';
+import type { PeerAnswer, PeerOrder, Reply } from './peer-protocol.ts';
 
 interface Connection {
   readonly socket: Socket;
@@ -42,8 +42,8 @@ async function perform(order: PeerOrder): Promise<{ readonly value: unknown }> {
       return { value: null };
     case 'call':
       return { value: await call(order.host, order.port, order.headers, order.body) };
-    case 'statuses':
-      return { value: await statuses(order.host, order.port, order.requests) };
+    case 'exchange':
+      return { value: await exchange(order.host, order.port, order.requests) };
     case 'serve-echo':
       return { value: await serveEcho(order.port) };
     case 'serve-script':
@@ -151,10 +151,13 @@ function call(
 /** The refusal of what says that it is a gRPC call. */
 const refusedCall = '\\r\\ngrpc-status: 7\\r\\n.*\\r\\n\\r\\n$';
 
-/** Sends requests one after the other on one connection and returns the status of each; 403 also for gRPC's. */
-async function statuses(host: string, port: number, requests: readonly string[]): Promise<readonly number[]> {
+/**
+ * Sends requests one after the other on one connection and returns the status of each, 403 also for gRPC's, with
+ * what the echo says of it.
+ */
+async function exchange(host: string, port: number, requests: readonly string[]): Promise<readonly Reply[]> {
   let id = await open(host, port);
-  const found: number[] = [];
+  const found: Reply[] = [];
   for (const request of requests) {
     await send(id, request, false);
     const complete = request.startsWith('HEAD ')
@@ -162,7 +165,8 @@ async function statuses(host: string, port: number, requests: readonly string[])
       : `${refusedCall}|\\r\\n\\r\\n.*(?:denied\\r\\n|end)$`;
     const { text, ended } = await receive(id, complete, 5_000);
     const status = Number(/^HTTP\/1\.[01] (\d+)/.exec(text)?.[1] ?? 0);
-    found.push(new RegExp(refusedCall, 's').test(text) ? 403 : status);
+    const refused = new RegExp(refusedCall, 's').test(text);
+    found.push({ status: refused ? 403 : status, body: text.slice(text.indexOf('\r\n\r\n') + 4) });
     if (ended) id = await open(host, port);
   }
   held(id).socket.destroy();
