@@ -23,7 +23,7 @@ import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
 import { createPlaces } from './flows/places.ts';
 import { createRequestCounters } from './flows/request-counters.ts';
-import { startHousekeeping } from './housekeeping.ts';
+import { retirePredecessors, startHousekeeping } from './housekeeping.ts';
 import { acceptLocal } from './network/accept-local.ts';
 import { ensureBpffs } from './network/bpffs.ts';
 import { checkKernel } from './network/check-kernel.ts';
@@ -190,11 +190,12 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   await xds.listen({ kind: 'unix', path: sockets.xds, mode: 0o600 });
   await envoy?.start();
   await controller.start();
+  retirePredecessors(controller, datapath);
   xds.ready();
   const events = datapath.readEvents((batch) => {
     for (const event of batch) flows.add(flowFromDatapath(event, directory, new Date()));
   });
-  const housekeeping = startHousekeeping({ controller, workloads, redirector, proxy, log });
+  const housekeeping = startHousekeeping({ controller, workloads, redirector, proxy, datapath, log });
   const sync = createSync({
     scans: [async () => workloadsFile?.scan(), policies.scan, workloads.look],
     controller,

@@ -1,3 +1,4 @@
+import type { Datapath } from '@weir/bpf';
 import type { Redirector } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { Controller } from './controller.ts';
@@ -10,6 +11,7 @@ export interface HousekeepingParts {
   readonly workloads: Workloads;
   readonly redirector: Redirector;
   readonly proxy: ProxyClasses;
+  readonly datapath: Pick<Datapath, 'retirePredecessors'>;
   readonly log: Logger;
 }
 
@@ -20,7 +22,7 @@ const PERIOD_MS = 2_000;
  * classes whose last connection has ended. Ends when closed.
  */
 export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
-  const { controller, workloads, redirector, proxy, log } = parts;
+  const { controller, workloads, redirector, proxy, datapath, log } = parts;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
@@ -33,6 +35,7 @@ export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
       drained.forEach(redirector.release);
       log.info({ classes: drained }, 'classes without connections withdrawn');
     }
+    retirePredecessors(controller, datapath);
     if (moved || controller.status.missingInterfaces.length > 0) await controller.turn();
   }
 
@@ -51,4 +54,12 @@ export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
       clearTimeout(timer);
     },
   };
+}
+
+/** What a build with another layout left goes when everything that should be protected is, by this one. */
+export function retirePredecessors(
+  { status: { failure, report } }: Pick<Controller, 'status'>,
+  datapath: Pick<Datapath, 'retirePredecessors'>,
+): void {
+  if (failure === null && report.unattached.length === 0) datapath.retirePredecessors();
 }

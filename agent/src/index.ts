@@ -3,7 +3,6 @@ export type { Status } from './api/api-types.ts';
 export { type ControlClient, ControlError, controlClient } from './api/control-client.ts';
 export { type Handler, serveControl } from './api/control-server.ts';
 export { type MetricSources, metricsText } from './api/metrics.ts';
-export { cleanUp } from './cleanup.ts';
 export { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './demo/network.ts';
 export {
   launchServer,
@@ -43,6 +42,7 @@ export {
 } from './proxy/proxy-classes.ts';
 export { createLastGood, type LastGood } from './state/last-good.ts';
 export { createStateStore, type StateStore } from './state/state-store.ts';
+export { uninstall } from './uninstall.ts';
 export { parseWorkloads } from './workloads/parse-workloads.ts';
 export type { Workload } from './workloads/workload.ts';
 export { createWorkloadRegistry } from './workloads/workload-registry.ts';

@@ -1,7 +1,6 @@
 // The command line. Each command is a module of its own under cli/; this file only names them.
 import { Command, Option } from 'commander';
 import { agentCommand } from './cli/agent-command.ts';
-import { cleanupCommand } from './cli/cleanup-command.ts';
 import { demoCommand } from './cli/demo-command.ts';
 import { endpointCommands } from './cli/endpoint-commands.ts';
 import { envoyCommands } from './cli/envoy-commands.ts';
@@ -10,6 +9,7 @@ import { policyCommands } from './cli/policy-commands.ts';
 import { metricsCommand, rulesCommand } from './cli/rule-commands.ts';
 import { statusCommand } from './cli/status-command.ts';
 import { syncCommand } from './cli/sync-command.ts';
+import { uninstallCommand } from './cli/uninstall-command.ts';
 import { xdsCommands } from './cli/xds-commands.ts';
 import { version } from './version.ts';
 
@@ -34,7 +34,7 @@ for (const command of [
   syncCommand(),
   envoyCommands(),
   xdsCommands(),
-  cleanupCommand(),
+  uninstallCommand(),
   demoCommand(),
 ]) {
   program.addCommand(command);

@@ -59,7 +59,7 @@ export async function setScene(): Promise<Scene> {
   async function strike(): Promise<void> {
     for (const child of children) child.kill('SIGKILL');
     await inNode(process.execPath, join(import.meta.dirname, 'tcp-node.ts'), 'remove', tcpInstance);
-    await inNode(...weir(names), 'cleanup', '--force', '--state-dir', names.stateDirectory);
+    await inNode(...weir(names), 'uninstall', '--force', '--state-dir', names.stateDirectory);
     await network.remove();
   }
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Every structure that the programs and the TypeScript side both read. src/layouts.ts says the same, and
  * tests/bpf/layout.test.ts compares the two through BTF. Numbers are in host order, ports marked __be16 in
- * network order, addresses 16 bytes (IPv4 as ::ffff:a.b.c.d). A change here raises WEIR_LAYOUT. */
+ * network order, addresses 16 bytes (IPv4 as ::ffff:a.b.c.d).
+ *
+ * A change here raises WEIR_LAYOUT. Maps of another layout are left as they are until the new ones are filled and every
+ * program is replaced; living connections and pairs are carried over field by field, by name. So a field that is new in
+ * them must mean "as before" when it is 0, and one that changes its meaning changes its name. */
 #pragma once
 #include <linux/types.h>
 
-#define WEIR_LAYOUT 3
+#define WEIR_LAYOUT 4
 
 /* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
 enum weir_reason {
@@ -146,7 +150,6 @@ struct weir_fragment_key {
 };
 
 struct weir_state {
-	__u32 layout;
 	__u32 ipcache_epoch;
 };
 

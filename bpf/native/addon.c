@@ -23,7 +23,7 @@ NAPI_MODULE_INIT()
 		{ "openMapById", open_map_by_id },
 		{ "pin", pin },
 		{ "mapInfo", map_info },
-		{ "mapTypes", map_types },
+		{ "mapFields", map_fields },
 		{ "mapLookup", map_lookup },
 		{ "mapUpdate", map_update },
 		{ "mapDelete", map_delete },

@@ -64,9 +64,9 @@ napi_value throw_errno(napi_env env, int error, const char *format, ...) __attri
 napi_value throw_type(napi_env env, const char *message);
 void error_setup(napi_env env);
 
-/* object.c: the members of a structure or the values of an enum. */
+/* object.c: adds every field of a type, those of structures within it by their paths, to a list. */
 struct btf;
-napi_value describe_type(napi_env env, struct btf *btf, uint32_t id);
+void list_fields(napi_env env, struct btf *btf, uint32_t id, const char *name, uint32_t offset, napi_value list);
 
 #define FUNCTION(NAME) napi_value NAME(napi_env env, napi_callback_info info)
 FUNCTION(set_error_class);
@@ -84,7 +84,7 @@ FUNCTION(open_pinned);
 FUNCTION(open_map_by_id);
 FUNCTION(pin);
 FUNCTION(map_info);
-FUNCTION(map_types);
+FUNCTION(map_fields);
 FUNCTION(map_lookup);
 FUNCTION(map_update);
 FUNCTION(map_delete);

@@ -103,22 +103,26 @@ FUNCTION(map_info)
 	return result;
 }
 
-/* mapTypes(map): what the BTF it was made with says of its key and value; undefined when it was made without */
-FUNCTION(map_types)
+/* mapFields(map): the fields of its key and value, as the BTF tells that it was made with; none without BTF */
+FUNCTION(map_fields)
 {
-	napi_value result;
+	napi_value result, key, value;
 	struct btf *btf;
 	struct map map;
 
 	if (!read_arguments(env, info, "d", &map.handle) || !ask(env, &map))
 		return NULL;
-	btf = map.facts.btf_id ? btf__load_from_kernel_by_id(map.facts.btf_id) : NULL;
-	if (!btf)
-		return undefined(env);
 	napi_create_object(env, &result);
-	set_property(env, result, "key", describe_type(env, btf, map.facts.btf_key_type_id));
-	set_property(env, result, "value", describe_type(env, btf, map.facts.btf_value_type_id));
-	btf__free(btf);
+	napi_create_array(env, &key);
+	napi_create_array(env, &value);
+	btf = map.facts.btf_id ? btf__load_from_kernel_by_id(map.facts.btf_id) : NULL;
+	if (btf) {
+		list_fields(env, btf, map.facts.btf_key_type_id, "", 0, key);
+		list_fields(env, btf, map.facts.btf_value_type_id, "", 0, value);
+		btf__free(btf);
+	}
+	set_property(env, result, "key", key);
+	set_property(env, result, "value", value);
 	return result;
 }
 

@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 static void close_object(struct handle *handle)
 {
@@ -189,7 +190,32 @@ static napi_value member(napi_env env, struct btf *btf, uint32_t name)
 	return result;
 }
 
-napi_value describe_type(napi_env env, struct btf *btf, uint32_t id)
+void list_fields(napi_env env, struct btf *btf, uint32_t id, const char *name, uint32_t offset, napi_value list)
+{
+	const struct btf_type *type = btf__type_by_id(btf, btf__resolve_type(btf, id));
+	uint32_t count = 0;
+	napi_value item;
+	char path[256];
+
+	if (type && btf_is_struct(type)) {
+		for (int i = 0; i < btf_vlen(type); i++) {
+			const struct btf_member *field = &btf_members(type)[i];
+
+			snprintf(path, sizeof(path), "%s%s%s", name, *name ? "." : "",
+				 btf__name_by_offset(btf, field->name_off));
+			list_fields(env, btf, field->type, path, offset + btf_member_bit_offset(type, i) / 8, list);
+		}
+		return;
+	}
+	napi_create_object(env, &item);
+	set_property(env, item, "name", new_text(env, name));
+	set_number(env, item, "offset", offset);
+	set_number(env, item, "size", btf__resolve_size(btf, id));
+	napi_get_array_length(env, list, &count);
+	napi_set_element(env, list, count, item);
+}
+
+static napi_value describe_type(napi_env env, struct btf *btf, uint32_t id)
 {
 	const struct btf_type *type = btf__type_by_id(btf, id);
 	bool structure = type && btf_is_struct(type);

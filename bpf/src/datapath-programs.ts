@@ -2,8 +2,9 @@ import { resolve } from 'node:path';
 import { loadObject } from './bpf-object.ts';
 import type { DatapathOptions } from './datapath-options.ts';
 import { buildFolder, type FdHandle, native } from './native.ts';
+import { type Ifindex, ifindex } from './numbers.ts';
 import { type PinFolder, removePinFolder } from './pin-folder.ts';
-import { programAt, type TcHook } from './tc-attachment.ts';
+import { detachTc, programAt, type TcHook } from './tc-attachment.ts';
 
 /** What an interface is to the datapath. */
 export type InterfaceRole = 'workload' | 'network';
@@ -103,22 +104,47 @@ export function constantsFor({
   };
 }
 
-/** Whether the program on an interface's hook works on this map, and if so whether it is `program`, constants included. */
+/**
+ * Whose program stands on an interface's hook: `current` is `program` itself, constants included; `outdated` is that of
+ * an earlier build or with other constants, over our maps or a predecessor's.
+ */
 export function inspect(
-  ifindex: number,
+  interfaceNumber: number,
   program: LoadedProgram,
-  mapId: number,
+  ourMapId: number,
+  predecessorMapIds: ReadonlySet<number>,
 ): 'absent' | 'foreign' | 'outdated' | 'current' {
-  const handle = programAt(ifindex, program.hook);
+  const handle = programAt(interfaceNumber, program.hook);
   if (handle === undefined) return 'absent';
   try {
-    const info = native.programInfo(handle);
-    if (!info.mapIds.includes(mapId) || info.name !== program.name) return 'foreign';
-    const same = info.tag === program.tag && Buffer.compare(constantsOf(handle), program.constants) === 0;
+    const { mapIds, name, tag } = native.programInfo(handle);
+    if (name !== program.name) return 'foreign';
+    if (!mapIds.includes(ourMapId))
+      return mapIds.some((id) => predecessorMapIds.has(id)) ? 'outdated' : 'foreign';
+    const same = tag === program.tag && Buffer.compare(constantsOf(handle), program.constants) === 0;
     return same ? 'current' : 'outdated';
   } finally {
     native.close(handle);
   }
+}
+
+/** Takes every program that works on one of these maps off the interfaces of this namespace, and gives those. */
+export function detachPrograms(
+  mapIds: ReadonlySet<number>,
+): readonly { readonly ifindex: Ifindex; readonly role: InterfaceRole }[] {
+  const theirs = (number: number, hook: TcHook): boolean => {
+    const handle = programAt(number, hook);
+    if (handle === undefined) return false;
+    const found = native.programInfo(handle).mapIds.some((id) => mapIds.has(id));
+    native.close(handle);
+    return found;
+  };
+  return native.interfaces().flatMap((number) => {
+    const hooks = (['ingress', 'egress'] as const).filter((hook) => theirs(number, hook));
+    for (const hook of hooks) detachTc(number, hook);
+    if (hooks.length === 0) return [];
+    return [{ ifindex: ifindex(number), role: hooks.includes('egress') ? 'workload' : 'network' }];
+  });
 }
 
 /** An entry that must be there because the object files declare it. */

@@ -3,14 +3,15 @@ import { forgetOutcomes, type Outcome, readCounters, readOutcomes } from './coun
 import { codecs } from './datapath-codecs.ts';
 import type { Connection, DatapathMaps } from './datapath-maps.ts';
 import { checkMarks, type DatapathOptions } from './datapath-options.ts';
-import { type InterfaceRole, inspect, loadPrograms, required } from './datapath-programs.ts';
+import { detachPrograms, type InterfaceRole, inspect, loadPrograms, required } from './datapath-programs.ts';
 import { type DatapathEvent, decodeEvents, type EventStream } from './events.ts';
 import { kernelArray, kernelMap } from './kernel-map.ts';
 import { u32 } from './layout.ts';
-import { layouts, layoutVersion } from './layouts.ts';
+import { layouts } from './layouts.ts';
 import { type FdHandle, native } from './native.ts';
 import { type Ifindex, ifindex } from './numbers.ts';
-import { openPinFolder, removePinFolder } from './pin-folder.ts';
+import { openPinFolder, pinFolders, removePinFolder } from './pin-folder.ts';
+import { openPredecessor } from './predecessor.ts';
 import type { Reason } from './reasons.ts';
 import { attachTc, detachTc } from './tc-attachment.ts';
 
@@ -28,7 +29,7 @@ export interface AttachedInterface {
  */
 export interface Datapath {
   readonly instance: string;
-  /** True when maps of an earlier process were adopted. */
+  /** True when an earlier process left maps: they were adopted, or its living connections are taken over. */
   readonly adopted: boolean;
   readonly maps: DatapathMaps;
   /**
@@ -54,28 +55,42 @@ export interface Datapath {
   readEvents(listener: (events: readonly DatapathEvent[]) => void): EventStream;
   /** Releases handles. Kernel state stays. Closing twice is the same as once. */
   close(): void;
+  /**
+   * Ends what builds with another layout left, once every interface that matters is attached: interfaces that still
+   * carry their programs are detached, and their maps unpinned. Does nothing when they left nothing.
+   */
+  retirePredecessors(): void;
   /** Detaches from every interface of this namespace, unpins all maps, closes. */
   remove(): void;
 }
 
 /**
  * Opens the instance's datapath: adopts the pinned maps when their layout is this build's, makes them otherwise, and
- * loads the programs over them. What is attached keeps running until `attach` replaces it. Living connections of
- * adopted maps are judged anew on their next packet. Throws BpfError; a layout that differs has the code `ELAYOUT`.
+ * loads the programs over them. What is attached keeps running until `attach` replaces it, over the maps of its own
+ * layout; the first `attach` takes their living connections over. Those are judged anew on their next packet.
+ * Throws BpfError.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
   checkMarks(options.marks);
   const pins = openPinFolder(options.bpffs, options.instance);
-  const adopted = pins.found.has('state');
+  const adopted = pins.found.has('state') || pins.others.length > 0;
   const { programs, maps: handles, close: closePrograms } = loadPrograms(options, pins);
   const conntrackId = native.mapInfo(required(handles, 'conntrack')).id;
   const state = kernelArray(required(handles, 'state'), 'state', u32, layouts.state, () => false);
   const streams = new Set<EventStream>();
   let open = true;
 
+  const predecessors = pins.others.map((path) => ({ path, ...openPredecessor(path) }));
+  const predecessorIds = new Set(predecessors.flatMap(({ conntrackId: id }) => id ?? []));
+  let connectionsCarried = false;
+  const carry = (name: string): void => {
+    for (const predecessor of predecessors) predecessor.carry(name, required(handles, name));
+  };
+
   const bumpIpcacheEpoch = (): number => {
-    const epoch = ((state.get(0)?.ipcache_epoch ?? 0) + 1) >>> 0;
-    state.set(0, { layout: layoutVersion, ipcache_epoch: epoch });
+    const epochs = predecessors.map(({ ipcacheEpoch }) => ipcacheEpoch);
+    const epoch = (Math.max(state.get(0)?.ipcache_epoch ?? 0, ...epochs) + 1) >>> 0;
+    state.set(0, { ipcache_epoch: epoch });
     return epoch;
   };
 
@@ -89,7 +104,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     native.interfaces().flatMap((number) => {
       const found = programs.map((program) => ({
         role: program.role,
-        state: inspect(number, program, conntrackId),
+        state: inspect(number, program, conntrackId, predecessorIds),
       }));
       const ours = found.filter(({ state }) => state === 'current' || state === 'outdated');
       const role = ours.some((program) => program.role === 'workload') ? 'workload' : 'network';
@@ -101,17 +116,22 @@ export function openDatapath(options: DatapathOptions): Datapath {
     if (!open) return;
     open = false;
     for (const stream of [...streams]) void stream.close();
+    for (const predecessor of predecessors) predecessor.close();
     closePrograms();
   };
 
   const maps = datapathMaps(handles);
   bumpIpcacheEpoch();
+  // Connections that are redirected now must find their proxy ports there.
+  carry('pairs');
 
   return Object.freeze({
     instance: options.instance,
     adopted,
     maps,
     attach(interfaceNumber: Ifindex, role: InterfaceRole = 'workload'): void {
+      if (!connectionsCarried) carry('conntrack');
+      connectionsCarried = true;
       for (const program of programs) {
         if (program.role === role) attachTc(interfaceNumber, program.hook, program.handle);
       }
@@ -134,13 +154,42 @@ export function openDatapath(options: DatapathOptions): Datapath {
       streams.add(stream);
       return stream;
     },
+    retirePredecessors(): void {
+      if (predecessors.length === 0) return;
+      // Those that were opened while interface after interface was attached.
+      carry('conntrack');
+      detachPrograms(predecessorIds);
+      for (const { path, close: closeMaps } of predecessors.splice(0)) {
+        closeMaps();
+        removePinFolder(path);
+      }
+    },
     close,
     remove(): void {
-      for (const { ifindex: number } of attached()) detach(number);
-      removePinFolder(pins.path);
       close();
+      removeDatapath(options);
     },
   });
+}
+
+/**
+ * Takes an instance off this network namespace, whatever build made it: detaches its programs and unpins its maps.
+ * Gives the interfaces that carried them; undefined when there was nothing of the instance.
+ */
+export function removeDatapath({
+  bpffs,
+  instance,
+}: Pick<DatapathOptions, 'bpffs' | 'instance'>):
+  | readonly { readonly ifindex: Ifindex; readonly role: InterfaceRole }[]
+  | undefined {
+  const folders = pinFolders(bpffs, instance);
+  const detached = folders.flatMap((folder) => {
+    const { conntrackId, close } = openPredecessor(folder);
+    close();
+    return conntrackId === undefined ? [] : detachPrograms(new Set([conntrackId]));
+  });
+  folders.forEach(removePinFolder);
+  return folders.length === 0 ? undefined : detached;
 }
 
 /** Typed faces on the maps of an instance. */

@@ -6,6 +6,7 @@ export {
   type AttachedInterface,
   type Datapath,
   openDatapath,
+  removeDatapath,
 } from './datapath.ts';
 export type {
   Connection,

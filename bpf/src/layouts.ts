@@ -1,8 +1,8 @@
 import { addressBytes, addressFromBytes, type IpAddress } from './address.ts';
 import { be16, type Field, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 
-/** Raised with every change of lib/shared.h (WEIR_LAYOUT there). */
-export const layoutVersion = 3;
+/** Raised with every change of lib/shared.h (WEIR_LAYOUT there); maps are pinned under it. */
+export const layoutVersion = 4;
 
 const address: Field<IpAddress> = {
   bytes: 16,
@@ -55,7 +55,7 @@ export const layouts = Object.freeze({
     proxy_port: u16,
     flags: u16,
   }),
-  state: layout('weir_state', { layout: u32, ipcache_epoch: u32 }),
+  state: layout('weir_state', { ipcache_epoch: u32 }),
   event: layout('weir_event', {
     timestamp_ns: u64,
     source: address,

@@ -22,8 +22,12 @@ export interface DescribedEnum {
   readonly values: readonly { readonly name: string; readonly value: number }[];
 }
 
-/** What BTF tells of a type; undefined when it is neither a structure nor an enum. */
-export type DescribedType = DescribedStruct | DescribedEnum | undefined;
+/** A field of a map's key or value, in bytes; those of structures within have paths, `source.identity`. */
+export interface MapField {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: number;
+}
 
 /** What became of a test run; `durationNs` is the mean of all repeats. */
 export interface ProgramRun {
@@ -51,7 +55,7 @@ export interface Native {
   openMapById(id: number): FdHandle;
   pin(handle: FdHandle, path: string): void;
   mapInfo(map: FdHandle): MapInfo;
-  mapTypes(map: FdHandle): { readonly key: DescribedType; readonly value: DescribedType } | undefined;
+  mapFields(map: FdHandle): { readonly key: readonly MapField[]; readonly value: readonly MapField[] };
   mapLookup(map: FdHandle, key: Uint8Array, value: Uint8Array): boolean;
   mapUpdate(map: FdHandle, key: Uint8Array, value: Uint8Array, flags: number): void;
   mapDelete(map: FdHandle, key: Uint8Array): boolean;

@@ -1,45 +1,36 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BpfError } from './bpf-error.ts';
-import { kernelArray } from './kernel-map.ts';
-import { u32 } from './layout.ts';
-import { layouts, layoutVersion } from './layouts.ts';
+import { layoutVersion } from './layouts.ts';
 import { type FdHandle, native } from './native.ts';
 
 const bpffsMagic = 0xcafe4a11;
+const layoutName = /^layout-\d+$/;
 
-/** Where the maps of one instance are pinned. */
+/** Where the maps of one instance are pinned: `<bpffs>/weir/<instance>/layout-<number>`. */
 export interface PinFolder {
   readonly path: string;
   /** Maps of an earlier process, by name, and how many entries each can hold. */
   readonly found: ReadonlyMap<string, number>;
+  /** Folders of builds with another layout. */
+  readonly others: readonly string[];
 }
 
-/**
- * Finds or makes `<bpffs>/weir/<instance>`. Throws BpfError: `ENOTSUP` when no bpffs is mounted there, `ELAYOUT` when
- * what is pinned there belongs to another layout.
- */
+/** Finds or makes the instance's folder. Throws BpfError with code `ENOTSUP` when no bpffs is mounted there. */
 export function openPinFolder(bpffs: string, instance: string): PinFolder {
-  if (!/^[\w-]{1,64}$/.test(instance)) {
-    throw new RangeError(`instance ${instance} must be 1 to 64 letters, digits, - and _`);
-  }
   if (!existsSync(bpffs) || statfsSync(bpffs).type !== bpffsMagic) {
     throw new BpfError('ENOTSUP', `use ${bpffs}`, `no bpffs there: mount -t bpf bpf ${bpffs}`);
   }
-  const path = join(bpffs, 'weir', instance);
+  const root = instanceFolder(bpffs, instance);
+  const path = join(root, `layout-${layoutVersion}`);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const found = new Map<string, number>();
   for (const name of readdirSync(path)) {
     const handle = native.openPinned(join(path, name));
-    try {
-      found.set(name, native.mapInfo(handle).maxEntries);
-      if (name === 'state')
-        checkLayout(path, kernelArray(handle, name, u32, layouts.state, () => false).get(0)?.layout);
-    } finally {
-      native.close(handle);
-    }
+    found.set(name, native.mapInfo(handle).maxEntries);
+    native.close(handle);
   }
-  return Object.freeze({ path, found });
+  return Object.freeze({ path, found, others: layoutFolders(root).filter((other) => other !== path) });
 }
 
 /**
@@ -47,25 +38,51 @@ export function openPinFolder(bpffs: string, instance: string): PinFolder {
  * are none, `ELAYOUT` when they belong to another layout.
  */
 export function pinnedMaps(bpffs: string, instance: string): ReadonlyMap<string, FdHandle> {
-  const path = join(bpffs, 'weir', instance);
-  if (!existsSync(path))
-    throw new BpfError('ENOENT', `read ${path}`, 'nothing of this instance is in the kernel');
-  const { found } = openPinFolder(bpffs, instance);
-  return new Map([...found.keys()].map((name) => [name, native.openPinned(join(path, name))]));
+  const root = instanceFolder(bpffs, instance);
+  const path = join(root, `layout-${layoutVersion}`);
+  if (existsSync(path)) return mapsIn(path);
+  const [other] = layoutFolders(root);
+  if (other === undefined) throw new BpfError('ENOENT', `read ${root}`, 'nothing of this instance is there');
+  throw new BpfError(
+    'ELAYOUT',
+    `read ${other}`,
+    `another build made it: this one has layout ${layoutVersion}`,
+  );
 }
 
-/** Unpins everything; maps live on while programs or handles use them. */
+/** Opens the maps that are pinned in a folder, by name; the caller closes them. */
+export function mapsIn(folder: string): ReadonlyMap<string, FdHandle> {
+  return new Map(readdirSync(folder).map((name) => [name, native.openPinned(join(folder, name))]));
+}
+
+/** Folders of the instance's maps, of whatever layout. */
+export function pinFolders(bpffs: string, instance: string): readonly string[] {
+  return layoutFolders(instanceFolder(bpffs, instance));
+}
+
+/**
+ * Unpins everything in a folder of `pinFolders` and removes it, with those above it that are empty then. Maps live on
+ * while programs or handles use them.
+ */
 export function removePinFolder(path: string): void {
   if (!existsSync(path)) return;
   for (const name of readdirSync(path)) unlinkSync(join(path, name));
   rmdirSync(path);
+  for (const above of [dirname(path), dirname(dirname(path))]) {
+    if (readdirSync(above).length === 0) rmdirSync(above);
+  }
 }
 
-function checkLayout(path: string, layout: number | undefined): void {
-  if (layout === layoutVersion || layout === 0) return;
-  throw new BpfError(
-    'ELAYOUT',
-    `adopt the maps in ${path}`,
-    `they have layout ${layout}, this build has ${layoutVersion}: stop the other version and remove its state first`,
-  );
+function instanceFolder(bpffs: string, instance: string): string {
+  if (!/^[\w-]{1,64}$/.test(instance)) {
+    throw new RangeError(`instance ${instance} must be 1 to 64 letters, digits, - and _`);
+  }
+  return join(bpffs, 'weir', instance);
+}
+
+function layoutFolders(root: string): readonly string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .filter((name) => layoutName.test(name))
+    .map((name) => join(root, name));
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
@@ -209,34 +209,6 @@ describe('life of a datapath', () => {
         error instanceof BpfError && error.code === 'ENODEV' && /interface 100000/.test(error.message),
     );
     datapath.remove();
-  });
-
-  test('pins of another layout are refused and left alone', () => {
-    openLabDatapath(lab).close();
-    command(
-      'bpftool',
-      'map',
-      'update',
-      'pinned',
-      join(pins, 'state'),
-      'key',
-      '0',
-      '0',
-      '0',
-      '0',
-      'value',
-      '99',
-      ...Array(7).fill('0'),
-    );
-    assert.throws(
-      () => openDatapath({ instance: lab, marks, bpffs }),
-      (error: unknown) =>
-        error instanceof BpfError && error.code === 'ELAYOUT' && /layout 99/.test(error.message),
-    );
-    assert.ok(readdirSync(pins).length > 10);
-    command('rm', '-r', pins);
-    for (const { link } of Object.values(workloads)) command('tc', 'qdisc', 'del', 'dev', link, 'clsact');
-    command('tc', 'qdisc', 'del', 'dev', outside.link, 'clsact');
   });
 
   test('a folder without a bpffs is named', () => {

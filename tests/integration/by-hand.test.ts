@@ -65,7 +65,7 @@ describe('an agent without a workloads file, beside an Envoy that runs by itself
   after(async () => {
     await ship?.close();
     await server?.close();
-    await command('cleanup', '--force', '--state-dir', names.stateDirectory);
+    await command('uninstall', '--force', '--state-dir', names.stateDirectory);
     for (const child of processes) child.kill('SIGKILL');
     await network.remove();
     assertNothingLeft(names);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { StageNames } from '@weir/agent';
 
 /** Fails when anything of an instance is still on the machine: namespaces, pins, directories, processes, rules. */
@@ -8,9 +9,11 @@ export function assertNothingLeft({ instance, runDirectory, stateDirectory }: St
   const left: string[] = [];
   const namespaces = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
   left.push(...namespaces.split('\n').filter((line) => line.startsWith(`weir-${instance}-`)));
-  for (const path of [runDirectory, stateDirectory, `/sys/fs/bpf/weir/${instance}`]) {
+  const pins = '/sys/fs/bpf/weir';
+  for (const path of [runDirectory, stateDirectory, join(pins, instance)]) {
     if (existsSync(path)) left.push(path);
   }
+  if (existsSync(pins) && readdirSync(pins).length === 0) left.push(`${pins}, which is empty`);
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const command = commandOf(pid);
     if (Number(pid) !== process.pid && command.includes(runDirectory))

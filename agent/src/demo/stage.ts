@@ -34,8 +34,8 @@ export interface Stage {
   sync(): Promise<void>;
   status(): Promise<Status>;
   flows(last: number): Promise<readonly Flow[]>;
-  /** Starts an agent; resolves when it answers. */
-  startAgent(): Promise<void>;
+  /** Starts an agent, of another build when its root folder is given; resolves when it answers. */
+  startAgent(root?: string): Promise<void>;
   /** The agent's process, when one was started. */
   agent(): ChildProcess | undefined;
   /** Lets this process end while servers, agent and Envoy go on; the ships come home. */
@@ -84,7 +84,7 @@ export async function setStage(names: StageNames): Promise<Stage> {
   let agent: ChildProcess | undefined;
   const closers: (() => Promise<void>)[] = [];
 
-  async function startAgent(): Promise<void> {
+  async function startAgent(root = ROOT): Promise<void> {
     const [program, ...enter] = network.inNode;
     const log = openSync(join(names.runDirectory, 'agent.log'), 'a');
     const words = [
@@ -95,7 +95,7 @@ export async function setStage(names: StageNames): Promise<Stage> {
       '--state-dir',
       names.stateDirectory,
     ];
-    agent = spawn(program, [...enter, ...weir(names), 'agent', ...words, '--envoy-concurrency', '2'], {
+    agent = spawn(program, [...enter, ...weir(names, root), 'agent', ...words, '--envoy-concurrency', '2'], {
       stdio: ['ignore', log, log],
       detached: true,
     });
@@ -176,8 +176,11 @@ export function exampleText(name: string): string {
 }
 
 /** The command line that runs `weir` for an instance, with the Node that runs now. */
-export function weir({ instance, runDirectory: directory }: StageNames): readonly string[] {
-  return [process.execPath, join(ROOT, 'agent/src/main.ts'), '--instance', instance, '--run-dir', directory];
+export function weir(
+  { instance, runDirectory: directory }: StageNames,
+  root: string = ROOT,
+): readonly string[] {
+  return [process.execPath, join(root, 'agent/src/main.ts'), '--instance', instance, '--run-dir', directory];
 }
 
 /** Removes whatever a stage of these names left, whether it ended well or not. */
@@ -187,7 +190,7 @@ export async function clearStage(names: StageNames): Promise<void> {
   const [program = '', ...words] = [
     ...enter,
     ...weir(names),
-    'cleanup',
+    'uninstall',
     '--force',
     '--state-dir',
     names.stateDirectory,

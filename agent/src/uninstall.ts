@@ -1,12 +1,12 @@
-import { existsSync, rmSync } from 'node:fs';
-import { ifindex as asIfindex, openDatapath, watchProcess } from '@weir/bpf';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { removeDatapath, watchProcess } from '@weir/bpf';
 import { removeRouting } from '@weir/redirect';
 import type { Status } from './api/api-types.ts';
 import { controlClient } from './api/control-client.ts';
 import { acceptLocal } from './network/accept-local.ts';
-import { ensureBpffs } from './network/bpffs.ts';
 import { listLinks } from './network/links.ts';
-import { runIp } from './network/run-ip.ts';
+import { runIp, runTc } from './network/run-ip.ts';
 import { type AgentOptions, socketPaths } from './options.ts';
 import { envoyOf } from './proxy/envoy.ts';
 import { createStateStore } from './state/state-store.ts';
@@ -18,7 +18,7 @@ const STOP_MS = 10_000;
  * Removes everything that agents of the instance left in this network namespace and on this machine, and
  * gives the names of what was there. Safe to repeat. Throws when an agent runs, unless `force` stops it.
  */
-export async function cleanUp(options: AgentOptions, force: boolean): Promise<readonly string[]> {
+export async function uninstall(options: AgentOptions, force: boolean): Promise<readonly string[]> {
   const { instance, runDirectory, stateDirectory } = options;
   const removed: string[] = [];
   if (await stopAgent(socketPaths(runDirectory).control, force)) removed.push('agent');
@@ -27,22 +27,36 @@ export async function cleanUp(options: AgentOptions, force: boolean): Promise<re
     if (processStore(store).load() !== null) removed.push('Envoy');
     await envoyOf(options, '', store, () => undefined).stop(STOP_MS);
   }
-  await ensureBpffs(options.bpffs);
-  const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
-  if (datapath.adopted) removed.push('BPF programs and maps');
-  const workloadLinks = new Set(
-    datapath.attached().flatMap(({ ifindex, role }) => (role === 'workload' ? [ifindex] : [])),
-  );
-  for (const { ifindex, name } of await listLinks(runIp))
-    if (workloadLinks.has(asIfindex(ifindex))) acceptLocal(name, false);
-  datapath.remove();
+  const detached = removeDatapath({ bpffs: options.bpffs, instance: instance.name });
+  if (detached !== undefined) removed.push('BPF programs and maps');
+  const links = new Map((await listLinks(runIp)).map(({ ifindex, name }) => [ifindex, name]));
+  for (const { ifindex, role } of detached ?? []) {
+    const name = links.get(ifindex);
+    if (name === undefined) continue;
+    if (role === 'workload') acceptLocal(name, false);
+    await removeEmptyClsact(name);
+  }
   await removeRouting(instance, runIp);
   for (const directory of [runDirectory, stateDirectory]) {
     if (!existsSync(directory)) continue;
     rmSync(directory, { recursive: true });
     removed.push(directory);
+    removeEmpty(dirname(directory));
   }
   return removed;
+}
+
+/** The qdisc that carried the programs, unless it carries somebody else's. */
+async function removeEmptyClsact(link: string): Promise<void> {
+  const filters = await Promise.all(
+    ['ingress', 'egress'].map((hook) => runTc('filter', 'show', 'dev', link, hook)),
+  );
+  if (filters.join('').trim() === '') await runTc('qdisc', 'del', 'dev', link, 'clsact');
+}
+
+/** The folder of all instances, when this was the last one. */
+function removeEmpty(directory: string): void {
+  if (basename(directory) === 'weir' && readdirSync(directory).length === 0) rmdirSync(directory);
 }
 
 async function stopAgent(socketPath: string, force: boolean): Promise<boolean> {

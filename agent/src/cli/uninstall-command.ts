@@ -1,11 +1,11 @@
 import { Command } from 'commander';
-import { cleanUp } from '../cleanup.ts';
 import { type AgentWords, agentOptions } from '../options.ts';
+import { uninstall } from '../uninstall.ts';
 import { globalOptions, print } from './global-options.ts';
 
-/** `weir cleanup`: takes an instance off the machine. */
-export function cleanupCommand(): Command {
-  return new Command('cleanup')
+/** `weir uninstall`: takes an instance off the machine. */
+export function uninstallCommand(): Command {
+  return new Command('uninstall')
     .description(
       'remove everything of the instance: Envoy, BPF programs and maps, routes, sockets, state. Policy ends',
     )
@@ -14,7 +14,7 @@ export function cleanupCommand(): Command {
     .option('--bpffs <dir>', 'as given to the agent')
     .action(async (words: { force?: boolean }, command: Command) => {
       const options = agentOptions(command.optsWithGlobals<AgentWords>());
-      const removed = await cleanUp(options, words.force === true);
+      const removed = await uninstall(options, words.force === true);
       print(globalOptions(command), { removed }, () =>
         removed.length === 0 ? 'nothing was there' : `removed: ${removed.join(', ')}`,
       );
