@@ -7,8 +7,8 @@ export interface ObjectOptions {
   readonly pinRoot?: string;
   /** Sizes instead of those in the file; maps that the file does not declare are passed over. */
   readonly maxEntries?: ReadonlyMap<string, number>;
-  /** Maps to use in place of those that the file declares; null makes one that nobody else sees. */
-  readonly useMaps?: ReadonlyMap<string, FdHandle | null>;
+  /** The map to use for one that the file declares; null makes one that nobody else sees, undefined pins it. */
+  readonly useMaps?: (name: string) => FdHandle | null | undefined;
   /** `const volatile __u32` variables by name. */
   readonly constants?: Readonly<Record<string, number>>;
 }
@@ -35,7 +35,7 @@ export function loadObject(options: ObjectOptions, programs: readonly string[]):
     for (const map of maps) {
       const entries = options.maxEntries?.get(map);
       if (entries !== undefined) native.setMaxEntries(object, map, entries);
-      const used = options.useMaps?.get(map);
+      const used = options.useMaps?.(map);
       if (used !== undefined) native.useMap(object, map, used);
     }
     for (const [name, value] of Object.entries(options.constants ?? {})) {

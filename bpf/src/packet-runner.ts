@@ -61,8 +61,17 @@ export interface PacketRunnerOptions extends Pick<DatapathOptions, 'instance' | 
   readonly events?: boolean;
 }
 
-/** Maps that the programs write to as they run. */
-const written = ['conntrack', 'fragments', 'counters', 'outcomes', 'events', 'report_budgets', 'like_drops'];
+/** Maps that say how to judge; the programs only read them. Of all others a runner has its own. */
+const judgedBy = new Set([
+  'endpoints',
+  'local_addresses',
+  'ipcache',
+  'subjects',
+  'policy',
+  'pairs',
+  'widenings',
+  'state',
+]);
 /** Of tc (linux/pkt_cls.h): TC_ACT_UNSPEC, TC_ACT_SHOT, TC_ACT_REDIRECT. */
 const actions = new Map<number, PacketRun['action']>([
   [0xffff_ffff, 'pass'],
@@ -87,7 +96,7 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
       const loaded = loadObject(
         {
           path: resolve(buildFolder, object),
-          useMaps: new Map([...live, ...written.map((name) => [name, own[name] ?? null] as const)]),
+          useMaps: (name) => (judgedBy.has(name) ? live.get(name) : (own[name] ?? null)),
           maxEntries: new Map(own['conntrack'] === undefined ? [['conntrack', connections]] : []),
           constants: {
             ...constantsFor(options),
@@ -99,7 +108,7 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
         [program],
       );
       handles.push(...Object.values(loaded.programs), ...Object.values(loaded.maps));
-      for (const name of written) own[name] ??= required(loaded.maps, name);
+      for (const [name, map] of Object.entries(loaded.maps)) if (!judgedBy.has(name)) own[name] ??= map;
       programs[at] = required(loaded.programs, program);
     }
   } catch (error) {

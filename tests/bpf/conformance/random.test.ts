@@ -2,7 +2,7 @@
 // WEIR_PROPERTY_PROBES says how many probes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createEngine, reservedIdentities } from '@weir/l7-policy';
+import { createEngine, type EngineChange, reservedIdentities } from '@weir/l7-policy';
 import fc from 'fast-check';
 import { endpoints, flowOf, policies, probesOf, setEndpoint, setFile } from '../../l7-policy/model-world.ts';
 import {
@@ -21,7 +21,6 @@ const wanted = Number(process.env['WEIR_PROPERTY_PROBES'] ?? '10000');
 const probesOfWorld = 40;
 
 const hosts = { host: '172.31.0.1', 'remote-node': '172.31.0.6' } as const;
-const protocols = { TCP: 6, UDP: 17, ICMP: 1 } as const;
 const reserved = new Map(
   Object.entries(hosts).map(([name, address]) => [
     fullPrefix(address),
@@ -58,19 +57,21 @@ test(`${wanted} random probes of random policies`, () => {
 
   function judge(docs: readonly ModelPolicy[], pods: readonly ModelEndpoint[], seed: number): number {
     const engine = createEngine();
-    engine.apply([...pods.map(setEndpoint), ...docs.map(setFile)]);
+    engine.apply([...pods.map(withV6), ...docs.map(setFile)]);
     let count = 0;
     for (const question of pick(pods, seed)) {
       const { pod, direction, probe } = question;
       kernel.enforce(engine, new Set([pod.id]), reserved);
-      const flow = flowOf(pod, direction, probe);
-      const explanation = engine.explain(flow);
-      const own = pod.address;
       const peer = addressOf(probe.peer);
+      const asked = flowOf(pod, direction, probe);
+      const echoV6 = probe.protocol === 'ICMP' && peer.includes(':');
+      const flow = echoV6 ? { ...asked, protocol: 58, port: 128 } : asked;
+      const explanation = engine.explain(flow);
+      const own = peer.includes(':') ? v6Of(pod) : pod.address;
       // One side alone is asked: a pod that is its own peer has both.
-      if (peer === own || peer.includes(':')) continue;
+      if (peer === own) continue;
       const [from, to] = direction === 'egress' ? [own, peer] : [peer, own];
-      const seen = wordOf(kernel.verdict(endsOf(protocols[probe.protocol], from, to, probe.port)));
+      const seen = wordOf(kernel.verdict(endsOf(flow.protocol, from, to, flow.port)));
       assert.equal(
         explanation.verdict,
         modelVerdict(docs, pod, direction, probe),
@@ -100,6 +101,17 @@ function pick(pods: readonly ModelEndpoint[], seed: number): readonly Question[]
   const chosen = all.filter((_, index) => index % step === seed % step);
   // By endpoint, so that the kernel is brought to each once.
   return chosen.sort((left, right) => left.pod.id.localeCompare(right.pod.id));
+}
+
+function withV6(pod: ModelEndpoint): EngineChange {
+  const fact = setEndpoint(pod);
+  if (fact.kind !== 'set-endpoint') return fact;
+  const { endpoint } = fact;
+  return { ...fact, endpoint: { ...endpoint, addresses: [...endpoint.addresses, v6Of(pod)] } };
+}
+
+function v6Of({ address }: ModelEndpoint): string {
+  return `fd00:10::${address.split('.').at(-1)}`;
 }
 
 function addressOf(peer: ModelPeer): string {
