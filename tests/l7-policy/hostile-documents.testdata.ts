@@ -125,8 +125,13 @@ export const hostileTexts: readonly HostileText[] = [
   { name: 'a regex that closes a group it did not open', text: path('a)|(b'), refused: true },
   {
     name: 'a pattern of stars',
-    text: `${spec}  egress: [{toFQDNs: [{matchPattern: "${'*.'.repeat(10_000)}com"}]}]\n`,
+    text: `${spec}  egress: [{toFQDNs: [{matchPattern: "${'*.'.repeat(126)}com"}]}]\n`,
     refused: false,
+  },
+  {
+    name: 'a pattern of too many stars',
+    text: `${spec}  egress: [{toFQDNs: [{matchPattern: "${'*.'.repeat(10_000)}com"}]}]\n`,
+    refused: true,
   },
   {
     name: 'a port of many digits',

@@ -6,6 +6,7 @@ metadata: {name: rare}
 spec:
   endpointSelector: {}
   description: everything rare
+  labels: [{key: a, value: b, source: k8s}]
   log: {value: rare}
   enableDefaultDeny: {ingress: true, egress: false}
   ingress:

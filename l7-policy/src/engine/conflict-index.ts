@@ -1,4 +1,4 @@
-import type { Document, DocumentId, Grant, Rule } from '../model/policy.ts';
+import type { Document, DocumentId, Grant, Rule, SlotSpec } from '../model/policy.ts';
 import { peerKey } from '../parse/build-rule.ts';
 import type { L7Kind } from '../types/l7-rule.ts';
 import type { Problem } from '../types/problem.ts';
@@ -15,9 +15,8 @@ export interface ConflictIndex {
 
 interface Claim {
   readonly document: DocumentId;
-  readonly kind: L7Kind;
+  readonly slot: SlotSpec;
   readonly rule: Rule;
-  readonly source: SourceRef;
 }
 
 /** `share` tells whether some known endpoint is a subject of both rules. */
@@ -30,7 +29,7 @@ export function createConflictIndex(share: (a: Rule, b: Rule) => boolean): Confl
     for (const rule of document.rules) {
       for (const grant of rule.grants) {
         if (grant.slot === null) continue;
-        const claim = { document: document.id, kind: grant.slot.kind, rule, source: grant.slot.source };
+        const claim = { document: document.id, slot: grant.slot, rule };
         for (const key of grantKeys(grant)) yield { key, claim };
       }
     }
@@ -38,16 +37,23 @@ export function createConflictIndex(share: (a: Rule, b: Rule) => boolean): Confl
 
   return {
     check(document) {
-      const problems: Problem[] = [];
       const own = new Map<string, Claim[]>();
-      for (const { key, claim } of claimsOf(document)) {
-        const inside = own.get(key) ?? [];
+      for (const { key, claim } of claimsOf(document)) own.set(key, [...(own.get(key) ?? []), claim]);
+      const problems: Problem[] = [];
+      for (const [key, list] of own) {
         const others = [...(claims.get(key) ?? [])].filter((other) => other.document !== document.id);
-        const clash = [...others, ...inside].find(
-          (other) => !kindsAgree(other.kind, claim.kind) && share(other.rule, claim.rule),
-        );
-        if (clash !== undefined) problems.push(conflict(claim, clash));
-        own.set(key, [...inside, claim]);
+        list.forEach((claim, index) => {
+          const terminated = () =>
+            [...others, ...list].some(
+              ({ slot, rule }) => (slot.tls?.terminating ?? null) !== null && share(rule, claim.rule),
+            );
+          for (const other of [...others, ...list.slice(0, index)]) {
+            const clash = clashOf(claim.slot, other.slot, terminated);
+            if (clash === null || !share(other.rule, claim.rule)) continue;
+            problems.push(conflict(claim.slot.source, other.slot.source, clash));
+            break;
+          }
+        });
       }
       return problems;
     },
@@ -84,17 +90,62 @@ function* grantKeys(grant: Grant): Iterable<string> {
   }
 }
 
-function conflict(claim: Claim, other: Claim): Problem {
-  const { file, line, column } = claim.source;
-  const place = `${other.source.file}:${other.source.line}:${other.source.column}`;
+interface Clash {
+  readonly what: string;
+  readonly here: string;
+  readonly there: string;
+}
+
+/**
+ * What two slots for the same endpoints, peers and port cannot agree on, as Cilium sees it; null: nothing.
+ * `terminated`: some slot there terminates TLS.
+ */
+function clashOf(a: SlotSpec, b: SlotSpec, terminated: () => boolean): Clash | null {
+  if (!kindsAgree(a.kind, b.kind)) {
+    return { what: 'conflicting L7 parsers', here: `${a.kind} rules`, there: `${b.kind} rules` };
+  }
+  if (a.kind === b.kind && a.kind !== 'tls' && a.kind !== 'listener') return null;
+  for (const side of ['terminating', 'originating'] as const) {
+    const [one, other] = [a.tls?.[side] ?? null, b.tls?.[side] ?? null];
+    if (one !== null && other !== null && one !== other) {
+      return { what: `conflicting ${side}TLS`, here: `secret ${one}`, there: `secret ${other}` };
+    }
+  }
+  const both = [a, b];
+  const has = (kind: L7Kind) => both.some(({ rules }) => rules.some(({ rule }) => rule.kind === kind));
+  if (has('tls') && both.some(hasRequestRules) && !terminated()) {
+    const called = (slot: SlotSpec) => (hasRequestRules(slot) ? `${slot.kind} rules` : 'serverNames');
+    return { what: 'L7 rules and serverNames without terminatingTLS', here: called(a), there: called(b) };
+  }
+  const [one, other] = [listenerOf(a), listenerOf(b)];
+  if (one === null || other === null || one.priority !== other.priority || one.name === other.name)
+    return null;
+  return { what: `listeners of one priority (${one.priority})`, here: one.name, there: other.name };
+}
+
+function hasRequestRules({ rules }: SlotSpec): boolean {
+  return rules.some(({ rule }) => rule.kind !== 'tls' && rule.kind !== 'listener');
+}
+
+function listenerOf({ rules }: SlotSpec): { readonly name: string; readonly priority: number } | null {
+  for (const { rule } of rules) {
+    if (rule.kind !== 'listener') continue;
+    const { resourceKind, resourceName, listener, priority } = rule;
+    return { name: `${resourceKind} ${resourceName}/${listener}`, priority };
+  }
+  return null;
+}
+
+function conflict(here: SourceRef, there: SourceRef, clash: Clash): Problem {
+  const { file, line, column } = here;
   return {
     severity: 'error',
     file,
     line,
     column,
     message:
-      `cannot merge conflicting L7 parsers: ${claim.kind} rules of ${claim.source.policy} here and ` +
-      `${other.kind} rules of ${other.source.policy} (${place}) are for the same endpoints, peers and port`,
+      `cannot merge ${clash.what}: ${clash.here} of ${here.policy} here and ${clash.there} of ` +
+      `${there.policy} (${there.file}:${there.line}:${there.column}) are for the same endpoints, peers and port`,
     hint: 'use different ports, or peers that do not overlap',
   };
 }

@@ -13,6 +13,8 @@ export interface DirectionContext {
   /** `init` endpoints and mode `always` are in default deny whatever the rules say. */
   readonly alwaysEnforced: boolean;
   readonly allowLocalhost: boolean;
+  /** The subject is the local node itself. */
+  readonly host: boolean;
   /** Of the subject, by which its ingress rules' port names are read. */
   readonly namedPorts: readonly NamedPort[];
   /** The ports that any peer has under a name, by which egress rules' port names are read. */
@@ -48,7 +50,7 @@ export function collectDirection(rules: readonly Rule[], context: DirectionConte
   const builder = createBuilder(context);
   for (const grant of relevant) builder.add(grant);
   if (!defaultDeny) builder.addAny({ effect: 'allow', codes: everything, slot: null });
-  else if (context.direction === 'ingress' && context.allowLocalhost) {
+  else if (context.direction === 'ingress' && context.allowLocalhost && !context.host) {
     builder.addPeer(reservedPeer('host'), null, { effect: 'allow', codes: everything, slot: null });
   }
   return builder.finish();

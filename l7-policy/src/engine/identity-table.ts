@@ -134,7 +134,7 @@ function makeRow(index: number, number: Identity, labels: Labels): IdentityRow {
     labels,
     parsed,
     prefixes: [...prefixes, ...world],
-    node: reserved('host') || reserved('remote-node'),
+    node: reserved('remote-node'),
     holders: 0,
   };
 }

@@ -48,14 +48,15 @@ export function createPeerFactStore(): PeerFactStore {
   };
 
   const servicesOf = (match: ServiceMatch): readonly ServiceFact[] =>
-    [...services.values()].filter((service) =>
-      match.kind === 'name'
-        ? service.name === match.name && service.namespace === match.namespace
-        : (match.namespace === null || service.namespace === match.namespace) &&
-          matchesLabels(
-            match.selector.requirements,
-            Object.entries(service.labels).map(([key, value]) => ({ source: 'k8s', key, value })),
-          ),
+    [...services.values()].filter(
+      (service) =>
+        (match.namespace === null || service.namespace === match.namespace) &&
+        (match.kind === 'name'
+          ? service.name === match.name
+          : matchesLabels(
+              match.selector.requirements,
+              Object.entries(service.labels).map(([key, value]) => ({ source: 'k8s', key, value })),
+            )),
     );
 
   return {

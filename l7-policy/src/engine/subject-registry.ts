@@ -93,12 +93,14 @@ export function createSubjectRegistry({ table, selectors, facts, sets, options }
   const collect = (state: DirectionState) => {
     const { subject, direction } = state;
     if (options.enforcement === 'never') return noRules;
-    const init = subject.row.parsed.some((label) => label.source === 'reserved' && label.key === 'init');
+    const reserved = (name: string) =>
+      subject.row.parsed.some((label) => label.source === 'reserved' && label.key === name);
     const held = new Set<string>();
     return collectDirection([...subject.rules], {
       direction,
-      alwaysEnforced: options.enforcement === 'always' || init,
+      alwaysEnforced: options.enforcement === 'always' || reserved('init'),
       allowLocalhost: options.allowLocalhost,
+      host: reserved('host'),
       namedPorts: subject.namedPorts,
       peerPorts: facts.peerPorts,
       acquire(peer: Exclude<Peer, { kind: 'any' }>, port) {

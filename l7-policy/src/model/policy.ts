@@ -42,8 +42,9 @@ export type FqdnMatch =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'pattern'; readonly pattern: string; readonly regex: string };
 
+/** `namespace` null: of any. */
 export type ServiceMatch =
-  | { readonly kind: 'name'; readonly namespace: string; readonly name: string }
+  | { readonly kind: 'name'; readonly namespace: string | null; readonly name: string }
   | { readonly kind: 'labels'; readonly namespace: string | null; readonly selector: LabelSelector };
 
 /** `protocols` are IANA numbers. Ports are inclusive; 0..65535 is every port. */

@@ -107,7 +107,7 @@ export function peerKey(peer: Peer): string {
     case 'service': {
       const { service } = peer;
       return service.kind === 'name'
-        ? `service:${service.namespace}/${service.name}`
+        ? `service:${service.namespace ?? ''}/${service.name}`
         : `services:${service.namespace ?? ''}/${selectorKey(service.selector)}`;
     }
   }

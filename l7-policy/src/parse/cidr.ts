@@ -1,7 +1,7 @@
 import type { Peer } from '../model/policy.ts';
 import { containsPrefix, type Prefix, parseAddress, parsePrefix } from '../net/prefix.ts';
 import { readFields, readList, readText } from './fields.ts';
-import { readSelector } from './label-selector.ts';
+import { isSubdomain, readSelector } from './label-selector.ts';
 import type { Refusals } from './refusals.ts';
 import type { Value } from './value.ts';
 
@@ -68,7 +68,9 @@ function readCidrSetItem(refusals: Refusals, value: Value, what: string): Peer |
   const reference = fields.get('cidrGroupRef');
   if (reference !== null) {
     const name = readText(refusals, reference, `${what}.cidrGroupRef`);
-    return name === null ? null : { kind: 'cidr-group', group: { name }, except: holes };
+    if (name === null) return null;
+    if (!isSubdomain(name)) refusals.error(reference.at, `"${name}" is not the name of a CiliumCIDRGroup`);
+    return { kind: 'cidr-group', group: { name }, except: holes };
   }
   const selector = fields.get('cidrGroupSelector');
   if (selector !== null) {

@@ -1,4 +1,4 @@
-import type { SectionEffect } from '../model/policy.ts';
+import type { LabelRequirement, LabelSelector, SectionEffect } from '../model/policy.ts';
 import type { Direction } from '../types/subject-policy.ts';
 import type { DraftGrant, DraftRule } from './build-rule.ts';
 import { type Fields, optionalBoolean, optionalText, readFields, readList, warnOfNulls } from './fields.ts';
@@ -57,7 +57,7 @@ export function readCiliumRule(
       'use a CiliumClusterwideNetworkPolicy',
     );
   }
-  checkLog(refusals, fields, what);
+  checkRemarks(refusals, fields, what);
   const selected = endpoints ?? nodes;
   const written =
     selected === null
@@ -85,7 +85,10 @@ export function readCiliumRule(
   }
   const flags = readDefaultDeny(refusals, fields, what);
   return {
-    subject: context.namespace === null ? written : inNamespace(refusals, fields, written, context.namespace),
+    subject:
+      context.namespace === null
+        ? written
+        : inNamespace(refusals, fields.keyAt('endpointSelector'), written, context.namespace, endpoints),
     node,
     ingress: effect(ingress.present, flags.ingress),
     egress: effect(egress.present, flags.egress),
@@ -94,30 +97,48 @@ export function readCiliumRule(
   };
 }
 
-/** The subjects of a namespaced document are of its namespace, whatever its selector says about namespaces. */
+/**
+ * The subjects of a namespaced document are of its namespace. As in Cilium, that replaces what matchLabels say of
+ * `k8s:io.kubernetes.pod.namespace`; any other condition on the namespace stands beside it.
+ */
 function inNamespace(
   refusals: Refusals,
-  fields: Fields,
-  selector: ReturnType<typeof readSelector>,
+  at: number,
+  selector: LabelSelector,
   namespace: string,
-): ReturnType<typeof readSelector> {
-  const named = (item: { source: string; key: string }) =>
-    item.key === namespaceLabel && (item.source === 'k8s' || item.source === 'any');
-  const foreign = selector.requirements.some(
-    (item) => named(item) && item.kind === 'in' && !item.values.includes(namespace),
-  );
-  if (foreign) {
+  written: Value | null,
+): LabelSelector {
+  const label = `k8s:${namespaceLabel}`;
+  const labels = written?.kind === 'map' ? written.fields.get('matchLabels')?.value : undefined;
+  const replaced = labels?.kind === 'map' && labels.fields.has(label);
+  let left = replaced;
+  const requirements = selector.requirements.filter((item) => {
+    const drop = left && namesNamespaces(item) && item.source === 'k8s';
+    if (drop) left = false;
+    return !drop;
+  });
+  const foreign = (item: LabelRequirement) => namesNamespaces(item) && !item.values.includes(namespace);
+  if (requirements.some(foreign)) {
     refusals.warn(
-      fields.keyAt('endpointSelector'),
+      at,
+      `endpointSelector names another namespace, so it selects nothing: a CiliumNetworkPolicy binds endpoints of its own ("${namespace}") only`,
+    );
+  } else if (replaced && selector.requirements.some(foreign)) {
+    refusals.warn(
+      at,
       `endpointSelector names another namespace; a CiliumNetworkPolicy binds endpoints of its own ("${namespace}") only`,
     );
   }
   return {
-    requirements: [
-      ...selector.requirements.filter((item) => !(named(item) && item.kind === 'in')),
-      { kind: 'in', source: 'k8s', key: namespaceLabel, values: [namespace] },
-    ],
+    requirements: [...requirements, { kind: 'in', source: 'k8s', key: namespaceLabel, values: [namespace] }],
   };
+}
+
+/** A condition for certain namespaces. */
+function namesNamespaces(item: LabelRequirement): item is LabelRequirement & { kind: 'in' } {
+  return (
+    item.kind === 'in' && item.key === namespaceLabel && (item.source === 'k8s' || item.source === 'any')
+  );
 }
 
 function effect(present: boolean, flag: boolean | null): SectionEffect {
@@ -140,11 +161,22 @@ function readDefaultDeny(
   };
 }
 
-function checkLog(refusals: Refusals, fields: Fields, what: string): void {
+/** Fields that change no verdict, held to the limits of Cilium. */
+function checkRemarks(refusals: Refusals, fields: Fields, what: string): void {
+  optionalText(refusals, fields, 'description', what);
+  const labels = fields.get('labels');
+  for (const item of labels === null ? [] : readList(refusals, labels, `${what}.labels`)) {
+    if (item.kind === 'text') continue;
+    const label = readFields(refusals, item, `${what}.labels[]`, ['key', 'value', 'source']);
+    if (label !== null)
+      for (const name of ['key', 'value', 'source']) optionalText(refusals, label, name, what);
+  }
   const log = fields.get('log');
-  if (log === null) return;
-  const inner = readFields(refusals, log, `${what}.log`, ['value']);
-  if (inner !== null) optionalText(refusals, inner, 'value', `${what}.log`);
+  const inner = log === null ? null : readFields(refusals, log, `${what}.log`, ['value']);
+  const text = inner === null ? null : optionalText(refusals, inner, 'value', `${what}.log`);
+  if (inner !== null && text !== null && !/^\P{C}{0,32}$/u.test(text)) {
+    refusals.error(inner.keyAt('value'), `${what}.log.value has at most 32 characters, all printable`);
+  }
 }
 
 interface Sections {

@@ -4,6 +4,7 @@ import { buildRules, type DraftRule } from './build-rule.ts';
 import { readCidr } from './cidr.ts';
 import { type RuleContext, readCiliumRule } from './cilium-policy.ts';
 import { type Fields, optionalText, readFields, readList } from './fields.ts';
+import { isSubdomain } from './label-selector.ts';
 import { readNetworkPolicy } from './network-policy.ts';
 import { readYaml } from './read-yaml.ts';
 import { createPlaces, createRefusals, type Refusals } from './refusals.ts';
@@ -158,7 +159,10 @@ function readCiliumDocument(
   const spec = fields.get('spec');
   const specs = fields.get('specs');
   const list = specs === null ? [] : readList(refusals, specs, 'specs');
-  if (spec === null && list.length === 0) refusals.error(fields.at, `${kind} must have spec or specs`);
+  if (spec === null && specs === null) refusals.error(fields.at, `${kind} must have spec or specs`);
+  else if (spec === null && list.length === 0) {
+    refusals.warn(fields.keyAt('specs'), 'specs is empty: the document says nothing');
+  }
   const context: RuleContext = { namespace, kind, clusterName: options.clusterName };
   const drafts = [
     ...(spec === null ? [] : [readCiliumRule(refusals, spec, 'spec', context)]),
@@ -273,7 +277,7 @@ function readMetadata(refusals: Refusals, document: Fields, kind: string): Metad
     refusals.error(value?.at ?? document.at, `${kind} must have name`, 'add metadata.name');
     return null;
   }
-  if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name)) {
+  if (!isSubdomain(name)) {
     refusals.error(
       fields.keyAt('name'),
       `"${name}" is not a valid name`,

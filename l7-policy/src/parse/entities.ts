@@ -1,4 +1,4 @@
-import type { Peer } from '../model/policy.ts';
+import type { LabelRequirement, Peer } from '../model/policy.ts';
 
 /** Each reserved label that an entity stands for; several are alternatives. */
 const reservedByEntity: Readonly<Record<string, readonly string[]>> = {
@@ -15,26 +15,34 @@ const reservedByEntity: Readonly<Record<string, readonly string[]>> = {
   none: [],
 };
 
+/** By this a pod is of a cluster; one without it is of the own. */
+const clusterLabel = { source: 'k8s', key: 'io.cilium.k8s.policy.cluster' };
+
+const notWorld = ['world', 'world-ipv4', 'world-ipv6'].map(
+  (key): LabelRequirement => ({ kind: 'absent', source: 'reserved', key }),
+);
+
 /** What the cluster consists of beside its pods. */
 const clusterMembers = ['host', 'remote-node', 'init', 'ingress', 'health', 'unmanaged', 'kube-apiserver'];
 
 export const entityNames: readonly string[] = Object.freeze([
   'all',
   'cluster',
+  'cluster-mesh',
   ...Object.keys(reservedByEntity),
 ]);
 
 /** The peers an entity stands for; null for a name that is none. */
 export function entityPeers(name: string, clusterName: string): readonly Peer[] | null {
   if (name === 'all') return [{ kind: 'any' }];
-  if (name === 'cluster') {
-    const own = {
-      kind: 'in',
-      source: 'k8s',
-      key: 'io.cilium.k8s.policy.cluster',
-      values: [clusterName],
-    } as const;
-    return [...clusterMembers.map(reservedPeer), { kind: 'labels', selector: { requirements: [own] } }];
+  if (name === 'cluster' || name === 'cluster-mesh') {
+    const own = { kind: 'in', ...clusterLabel, values: [clusterName] } as const;
+    const pods =
+      name === 'cluster' ? [[own], [{ kind: 'absent', ...clusterLabel } as const, ...notWorld]] : [notWorld];
+    return [
+      ...clusterMembers.map(reservedPeer),
+      ...pods.map((requirements) => ({ kind: 'labels', selector: { requirements } }) as const),
+    ];
   }
   if (!Object.hasOwn(reservedByEntity, name)) return null;
   return (reservedByEntity[name] ?? []).map(reservedPeer);

@@ -23,11 +23,18 @@ export function readSelector(
   refusals: Refusals,
   value: Value,
   what: string,
-  { defaultSource = 'any', keyPrefix = '' } = {},
+  { defaultSource = 'any', keyPrefix = '', sources = true } = {},
 ): LabelSelector {
   const fields = readFields(refusals, value, what, ['matchLabels', 'matchExpressions']);
   if (fields === null) return { requirements: [] };
-  const locate = (text: string) => {
+  const locate: Locate = (text, at) => {
+    if (!validKey(text, sources)) {
+      refusals.error(
+        at,
+        `"${text}" is not a valid label key`,
+        `write [prefix/]name${sources ? ', behind a source and ":" if it has one' : ''}`,
+      );
+    }
     const { source, key } = splitKey(text, defaultSource);
     return { source, key: keyPrefix + key };
   };
@@ -39,7 +46,8 @@ export function readSelector(
   });
 }
 
-type Locate = (key: string) => { source: string; key: string };
+/** Checks a key as it is written and splits it. */
+type Locate = (text: string, at: number) => { source: string; key: string };
 
 function readMatchLabels(
   refusals: Refusals,
@@ -56,10 +64,10 @@ function readMatchLabels(
   const requirements: LabelRequirement[] = [];
   for (const [name, field] of labels.fields) {
     const text = readText(refusals, field.value, `${what}.matchLabels["${name}"]`);
-    if (!validKey(name)) refusals.error(field.at, `"${name}" is not a valid label key`);
+    const label = locate(name, field.at);
     if (text === null) continue;
     if (!validValue(text)) refusals.error(field.value.at, `"${text}" is not a valid label value`);
-    requirements.push({ kind: 'in', ...locate(name), values: [text] });
+    requirements.push({ kind: 'in', ...label, values: [text] });
   }
   return requirements;
 }
@@ -98,7 +106,7 @@ function readExpression(
   const name = readText(refusals, keyValue, `${what}.matchExpressions[].key`);
   const operator = readText(refusals, operatorValue, `${what}.matchExpressions[].operator`);
   if (name === null || operator === null) return null;
-  if (!validKey(name)) refusals.error(keyValue.at, `"${name}" is not a valid label key`);
+  const label = locate(name, keyValue.at);
   const valuesValue = fields.get('values');
   const values =
     valuesValue === null
@@ -119,7 +127,7 @@ function readExpression(
       }
       return {
         kind: operator === 'In' ? 'in' : 'not-in',
-        ...locate(name),
+        ...label,
         values: [...new Set(values)].sort(),
       };
     case 'Exists':
@@ -128,7 +136,7 @@ function readExpression(
         refusals.error(at, "values may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
         return null;
       }
-      return { kind: operator === 'Exists' ? 'exists' : 'absent', ...locate(name) };
+      return { kind: operator === 'Exists' ? 'exists' : 'absent', ...label };
     default:
       refusals.error(
         operatorValue.at,
@@ -139,9 +147,25 @@ function readExpression(
   }
 }
 
-function validKey(name: string): boolean {
-  const { key } = splitKey(name);
-  return /^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$/.test(key) && key.length <= 317;
+/** A Kubernetes label key (qualified name), in Cilium's documents with a source before it. */
+function validKey(text: string, sources: boolean): boolean {
+  const colon = sources ? text.indexOf(':') : -1;
+  if (colon >= 0 && !/^[A-Za-z0-9]+$/.test(text.slice(0, colon))) return false;
+  const [name = '', prefix, ...rest] = text
+    .slice(colon + 1)
+    .split('/')
+    .reverse();
+  return (
+    rest.length === 0 &&
+    name.length <= 63 &&
+    /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/.test(name) &&
+    (prefix === undefined || isSubdomain(prefix))
+  );
+}
+
+/** A name of Kubernetes objects (RFC 1123 subdomain). */
+export function isSubdomain(text: string): boolean {
+  return text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
 }
 
 function validValue(value: string): boolean {

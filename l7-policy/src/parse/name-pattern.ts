@@ -6,6 +6,20 @@ import type { Value } from './value.ts';
 
 const label = '[-a-zA-Z0-9_]';
 
+/** Longest name or pattern, as in Cilium. */
+const maxNameLength = 255;
+
+/** What is wrong with labels and dots of a name or pattern whose characters are right; null: nothing. */
+function nameFault(name: string): string | null {
+  if (name.length > maxNameLength) return `is longer than ${maxNameLength} characters`;
+  return /^([-a-zA-Z0-9_*]+[.]?)+$/.test(name) ? null : 'has an empty label';
+}
+
+/** Enough of a name to know it by. */
+function shown(name: string): string {
+  return name.length > 60 ? `${name.slice(0, 60)}…` : name;
+}
+
 /** A domain name as rules and requests compare it: lower case, without the last dot. */
 export function normalizeName(name: string): string {
   const lower = name.toLowerCase();
@@ -59,6 +73,8 @@ export function readNameOrPattern(refusals: Refusals, value: Value, what: string
       );
       return null;
     }
+    const fault = nameFault(name);
+    if (fault !== null) refusals.error(fields.keyAt('matchName'), `matchName "${shown(name)}" ${fault}`);
     return { kind: 'name', name: normalizeName(name) };
   }
   if (pattern === '') {
@@ -73,8 +89,10 @@ export function readNameOrPattern(refusals: Refusals, value: Value, what: string
     );
     return null;
   }
-  const match = namePattern(pattern);
-  return match;
+  const fault = nameFault(pattern);
+  if (fault !== null)
+    refusals.error(fields.keyAt('matchPattern'), `matchPattern "${shown(pattern)}" ${fault}`);
+  return namePattern(pattern);
 }
 
 /** serverNames of a toPorts item. */
@@ -83,7 +101,11 @@ export function readServerNames(
   value: Value,
   what: string,
 ): { at: number; match: NamePattern }[] {
-  return readList(refusals, value, what).flatMap((item) => {
+  const items = readList(refusals, value, what);
+  if (value.kind === 'list' && items.length === 0) {
+    refusals.error(value.at, `${what} is empty`, 'write a name, or remove the field');
+  }
+  return items.flatMap((item) => {
     const text = readText(refusals, item, `${what}[]`);
     if (text === null) return [];
     if (text === '') {
@@ -94,6 +116,8 @@ export function readServerNames(
       refusals.error(item.at, `Invalid characters in server name: "${text}"`);
       return [];
     }
+    const fault = nameFault(text);
+    if (fault !== null) refusals.error(item.at, `server name "${shown(text)}" ${fault}`);
     return [{ at: item.at, match: namePattern(text) }];
   });
 }

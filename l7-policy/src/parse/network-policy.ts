@@ -8,25 +8,27 @@ import { isServiceName, protocolNumbers } from './ports.ts';
 import type { Refusals } from './refusals.ts';
 import type { Value } from './value.ts';
 
+/** Labels of Kubernetes have no sources in their keys. */
+const kubernetesLabels = { defaultSource: 'k8s', sources: false };
+
 /** Reads the `spec` of a Kubernetes NetworkPolicy (networking.k8s.io/v1). null: it was refused. */
 export function readNetworkPolicy(refusals: Refusals, value: Value, namespace: string): DraftRule | null {
   const fields = readFields(refusals, value, 'spec', ['podSelector', 'policyTypes', 'ingress', 'egress']);
   if (fields === null) return null;
   const selector = fields.get('podSelector');
   const types = readTypes(refusals, fields);
+  const ingress = readItems(refusals, fields, 'ingress', namespace);
+  const egress = readItems(refusals, fields, 'egress', namespace);
   const pods =
     selector === null
       ? { requirements: [] }
-      : readSelector(refusals, selector, 'podSelector', { defaultSource: 'k8s' });
+      : readSelector(refusals, selector, 'podSelector', kubernetesLabels);
   return {
     subject: { requirements: [...pods.requirements, inNamespace(namespace)] },
     node: false,
-    ingress: types.has('Ingress') ? 'default-deny' : 'none',
-    egress: types.has('Egress') ? 'default-deny' : 'none',
-    grants: [
-      ...(types.has('Ingress') ? readItems(refusals, fields, 'ingress', namespace) : []),
-      ...(types.has('Egress') ? readItems(refusals, fields, 'egress', namespace) : []),
-    ],
+    ingress: types.has('Ingress') || ingress.length > 0 ? 'default-deny' : 'none',
+    egress: types.has('Egress') || egress.length > 0 ? 'default-deny' : 'none',
+    grants: [...ingress, ...egress],
     source: refusals.source(fields.at),
   };
 }
@@ -35,15 +37,30 @@ function inNamespace(namespace: string) {
   return { kind: 'in', source: 'k8s', key: namespaceLabel, values: [namespace] } as const;
 }
 
-/** Without policyTypes a policy is about ingress, and about egress where it has an egress section. */
+/**
+ * Without policyTypes a policy is about ingress, and about egress where it has egress rules (defaults of the
+ * Kubernetes API). Rules of a direction that policyTypes leave out restrict it all the same, as in Cilium.
+ */
 function readTypes(refusals: Refusals, fields: Fields): ReadonlySet<string> {
   const list = fields.get('policyTypes');
   const types = list === null ? [] : readList(refusals, list, 'policyTypes');
-  if (types.length === 0) return new Set(['Ingress', ...(fields.get('egress') === null ? [] : ['Egress'])]);
+  if (types.length === 0) return new Set(['Ingress']);
   const names = new Set<string>();
   for (const item of types) {
     if (item.kind === 'text' && (item.text === 'Ingress' || item.text === 'Egress')) names.add(item.text);
     else refusals.error(item.at, 'policyTypes[] must be Ingress or Egress');
+  }
+  for (const [type, section] of [
+    ['Ingress', 'ingress'],
+    ['Egress', 'egress'],
+  ] as const) {
+    const rules = fields.get(section);
+    if (names.has(type) || rules?.kind !== 'list' || rules.items.length === 0) continue;
+    refusals.warn(
+      fields.keyAt(section),
+      `policyTypes leave out ${type}, but there are ${section} rules: they restrict ${section} all the same, as in Cilium`,
+      `add ${type} to policyTypes, or remove the rules`,
+    );
   }
   return names;
 }
@@ -103,9 +120,7 @@ function readPeer(refusals: Refusals, value: Value, what: string, namespace: str
     return [];
   }
   const selected =
-    pods === null
-      ? []
-      : readSelector(refusals, pods, `${what}.podSelector`, { defaultSource: 'k8s' }).requirements;
+    pods === null ? [] : readSelector(refusals, pods, `${what}.podSelector`, kubernetesLabels).requirements;
   return [
     {
       kind: 'labels',
@@ -122,7 +137,7 @@ function namespacesOf(
 ): LabelSelector['requirements'] {
   if (value === null) return [inNamespace(namespace)];
   const { requirements } = readSelector(refusals, value, `${what}.namespaceSelector`, {
-    defaultSource: 'k8s',
+    ...kubernetesLabels,
     keyPrefix: namespaceLabelsPrefix,
   });
   // Any namespace, but a pod of one: nothing outside the cluster has the label.

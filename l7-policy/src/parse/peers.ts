@@ -82,7 +82,8 @@ export function readPeers(
 }
 
 function refuseOld(refusals: Refusals, fields: Fields, side: 'from' | 'to'): void {
-  if (fields.get(`${side}Requires`) !== null) {
+  const requires = fields.get(`${side}Requires`);
+  if (requires !== null && !(requires.kind === 'list' && requires.items.length === 0)) {
     refusals.error(
       fields.keyAt(`${side}Requires`),
       `${side}Requires was removed from Cilium and is not supported`,
@@ -130,7 +131,7 @@ function readPeerField(refusals: Refusals, name: string, value: Value, context: 
     case 'toFQDNs':
       return readFqdns(refusals, value, name).map((match) => ({ kind: 'fqdn', match }));
     default:
-      return readServices(refusals, value, context.scope);
+      return readServices(refusals, value);
   }
 }
 
@@ -170,7 +171,7 @@ function readEntities(refusals: Refusals, value: Value, what: string, clusterNam
   });
 }
 
-function readServices(refusals: Refusals, value: Value, scope: PeerScope): Peer[] {
+function readServices(refusals: Refusals, value: Value): Peer[] {
   return readList(refusals, value, 'toServices').flatMap((item) => {
     const fields = readFields(refusals, item, 'toServices[]', ['k8sService', 'k8sServiceSelector']);
     if (fields === null) return [];
@@ -184,13 +185,14 @@ function readServices(refusals: Refusals, value: Value, scope: PeerScope): Peer[
       );
     }
     const services: (ServiceMatch | null)[] = [];
-    if (named !== null) services.push(readNamedService(refusals, named, scope));
+    if (named !== null) services.push(readNamedService(refusals, named));
     if (selected !== null) services.push(readSelectedService(refusals, selected));
     return services.flatMap((service) => (service === null ? [] : [{ kind: 'service', service } as const]));
   });
 }
 
-function readNamedService(refusals: Refusals, value: Value, scope: PeerScope): ServiceMatch | null {
+/** A reference without namespace takes services of that name in all of them, as in Cilium. */
+function readNamedService(refusals: Refusals, value: Value): ServiceMatch | null {
   const what = 'toServices[].k8sService';
   const fields = readFields(refusals, value, what, ['serviceName', 'namespace']);
   if (fields === null) return null;
@@ -200,11 +202,7 @@ function readNamedService(refusals: Refusals, value: Value, scope: PeerScope): S
     return null;
   }
   const namespace = optionalText(refusals, fields, 'namespace', what);
-  return {
-    kind: 'name',
-    name,
-    namespace: namespace ?? (scope.kind === 'namespace' ? scope.namespace : 'default'),
-  };
+  return { kind: 'name', name, namespace: namespace === '' ? null : namespace };
 }
 
 function readSelectedService(refusals: Refusals, value: Value): ServiceMatch | null {
@@ -216,9 +214,10 @@ function readSelectedService(refusals: Refusals, value: Value): ServiceMatch | n
     refusals.error(fields.at, `${what} has no selector`);
     return null;
   }
+  const namespace = optionalText(refusals, fields, 'namespace', what);
   return {
     kind: 'labels',
-    namespace: optionalText(refusals, fields, 'namespace', what),
+    namespace: namespace === '' ? null : namespace,
     selector: readSelector(refusals, selector, `${what}.selector`),
   };
 }

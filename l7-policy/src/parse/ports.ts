@@ -1,5 +1,5 @@
 import type { PortMatch } from '../model/policy.ts';
-import { type Fields, optionalText, readFields, readList } from './fields.ts';
+import { type Fields, optionalText, readFields, readList, readText } from './fields.ts';
 import { icmpTypeNumber } from './icmp-types.ts';
 import type { Refusals } from './refusals.ts';
 import { kindName, type Value } from './value.ts';
@@ -81,11 +81,8 @@ function readPort(
   protocols: readonly number[],
 ): PortMatch | null {
   const value = fields.get('port');
-  const text = value === null ? '' : value.kind === 'text' || value.kind === 'number' ? value.text : null;
-  if (text === null) {
-    refusals.error(fields.keyAt('port'), `${what}[].port must be a port number or name`);
-    return null;
-  }
+  const text = value === null ? '' : readText(refusals, value, `${what}[].port`);
+  if (text === null) return null;
   if (text === '') {
     refusals.error(fields.keyAt('port'), 'port must be specified');
     return null;
@@ -106,13 +103,16 @@ function readPort(
   }
   if (low === 0) {
     if (end !== null && end !== 0)
-      refusals.error(fields.keyAt('endPort'), 'endPort cannot stand beside port 0, which is every port');
+      refusals.warn(fields.keyAt('endPort'), 'endPort means nothing beside port 0, which is every port');
     return { kind: 'range', protocols, low: 0, high: 65535 };
   }
   if (end !== null && end !== 0 && end < low) {
-    refusals.error(fields.keyAt('endPort'), `endPort ${end} is lower than port ${low}`);
+    refusals.warn(
+      fields.keyAt('endPort'),
+      `endPort ${end} is lower than port ${low}, so that it means port ${low} alone, as in Cilium`,
+    );
   }
-  return { kind: 'range', protocols, low, high: end === null || end === 0 ? low : end };
+  return { kind: 'range', protocols, low, high: Math.max(low, end ?? 0) };
 }
 
 function readEndPort(refusals: Refusals, fields: Fields, what: string): number | null {
@@ -125,8 +125,9 @@ function readEndPort(refusals: Refusals, fields: Fields, what: string): number |
   return null;
 }
 
-/** Decimal, or with 0x, 0o and 0b as Go reads them. */
-function portNumber(text: string): number | null {
+/** Decimal, or with 0x, 0o, 0b and "_" between digits, as Go reads them. */
+function portNumber(written: string): number | null {
+  const text = /^[0-9]+(_[0-9]+)+$/.test(written) ? written.replaceAll('_', '') : written;
   const number = /^(0|[1-9][0-9]*)$/.test(text)
     ? Number(text)
     : /^0[0-7]+$/.test(text)

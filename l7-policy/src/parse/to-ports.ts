@@ -262,7 +262,18 @@ function readListener(refusals: Refusals, fields: Fields, context: ToPortsContex
       'use CiliumClusterwideEnvoyConfig',
     );
   }
-  const content = { resourceKind, resourceName, listener: name };
+  const content = { resourceKind, resourceName, listener: name, priority: readPriority(refusals, listener) };
   const rule = Object.freeze({ kind: 'listener', id: ruleId('listener', content), ...content } as const);
   return { kind: 'listener', rules: [{ rule, source: refusals.source(at) }], tls: null, at };
+}
+
+/** From 1, the highest, to 100; 0 is not set, which comes last. */
+function readPriority(refusals: Refusals, listener: Fields): number {
+  const value = listener.get('priority');
+  if (value === null) return 0;
+  if (value.kind === 'number' && Number.isInteger(value.value) && value.value >= 1 && value.value <= 100) {
+    return value.value;
+  }
+  refusals.error(value.at, 'listener.priority must be a number from 1 to 100');
+  return 0;
 }

@@ -84,6 +84,8 @@ export interface ListenerRule {
   readonly resourceKind: string;
   readonly resourceName: string;
   readonly listener: string;
+  /** From 1, the highest, to 100; 0 is not set. */
+  readonly priority: number;
 }
 
 /** A rule of a parser that only old Cilium proxies knew (`l7proto`); no request matches it. */
