@@ -300,8 +300,9 @@ for (const family of families)
 
       test('a new ipcache epoch alone: goes on', async () => {
         const name = await establish('alpha', beta, alpha);
-        datapath.bumpIpcacheEpoch();
+        // The first packet after it may be a late acknowledgement.
         await grew('rejudged', 1n, async () => {
+          datapath.bumpIpcacheEpoch();
           assert.equal(await echoes('alpha', name), 'again');
         });
       });
