@@ -1,6 +1,7 @@
 // The command line. Each command is a module of its own under cli/; this file only names them.
 import { Command, Option } from 'commander';
 import { agentCommand } from './cli/agent-command.ts';
+import { bpfCommands } from './cli/bpf-commands.ts';
 import { demoCommand } from './cli/demo-command.ts';
 import { endpointCommands } from './cli/endpoint-commands.ts';
 import { envoyCommands } from './cli/envoy-commands.ts';
@@ -9,6 +10,7 @@ import { policyCommands } from './cli/policy-commands.ts';
 import { metricsCommand, rulesCommand } from './cli/rule-commands.ts';
 import { statusCommand } from './cli/status-command.ts';
 import { syncCommand } from './cli/sync-command.ts';
+import { traceCommand } from './cli/trace-command.ts';
 import { uninstallCommand } from './cli/uninstall-command.ts';
 import { xdsCommands } from './cli/xds-commands.ts';
 import { version } from './version.ts';
@@ -29,6 +31,8 @@ for (const command of [
   rulesCommand(),
   metricsCommand(),
   monitorCommand(),
+  traceCommand(),
+  bpfCommands(),
   policyCommands(),
   endpointCommands(),
   syncCommand(),

@@ -44,6 +44,8 @@ export interface AgentWords {
   readonly logLevel?: string;
 }
 
+/** Where systemd mounts a BPF file system. */
+export const DEFAULT_BPFFS = '/sys/fs/bpf';
 const DEFAULT_ENVOY = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
 
 /** Fills in the defaults. Throws an Error that names the word which cannot be used. */
@@ -53,7 +55,7 @@ export function agentOptions(words: AgentWords): AgentOptions {
     instance,
     stateDirectory: resolve(words.stateDir ?? join('/var/lib/weir', instance.name)),
     runDirectory: runDirectory(words),
-    bpffs: words.bpffs ?? '/sys/fs/bpf',
+    bpffs: words.bpffs ?? DEFAULT_BPFFS,
     policyDirectory: resolve(words.policies ?? '/etc/weir/policies'),
     workloadsFile: words.workloads === undefined ? null : resolve(words.workloads),
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),

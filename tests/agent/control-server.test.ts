@@ -123,5 +123,6 @@ function flow(reason: string): Omit<Flow, 'sequence'> {
     destination: peer,
     request: null,
     rules: [],
+    untold: 0,
   };
 }

@@ -1,4 +1,5 @@
 import type { Flow, FlowPeer } from '../flows/flow.ts';
+import { endText } from '../flows/protocol-name.ts';
 
 /** One line for people: time, verdict, who to whom, what, and why. */
 export function showFlow(flow: Flow): string {
@@ -12,13 +13,13 @@ export function showFlow(flow: Flow): string {
   const rules = flow.rules.flatMap(({ places }) => places);
   const by =
     rules.length === 0 ? '' : `${flow.verdict === 'denied' ? ': no match at' : ' by'} ${rules.join(', ')}`;
-  return `${flow.time.slice(11, 23)} ${flow.verdict.padEnd(10)} ${ends}${what}${why}${by}`;
+  const more = flow.untold === 0 ? '' : `, and ${flow.untold} more like it before`;
+  return `${flow.time.slice(11, 23)} ${flow.verdict.padEnd(10)} ${ends}${what}${why}${by}${more}`;
 }
 
 function showPeer({ address, port, endpoint, labels, identity }: FlowPeer): string {
-  const where = port === 0 ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`;
   const who = endpoint ?? (labels.length > 0 ? labels.join(',') : `identity ${identity}`);
-  return `${who} ${where}`;
+  return `${who} ${endText({ address, port })}`;
 }
 
 /** Headers that rules name: they may be what decided. */

@@ -52,4 +52,6 @@ export interface Flow {
   readonly destination: FlowPeer;
   readonly request: FlowRequest | null;
   readonly rules: readonly FlowRule[];
+  /** Drops like this one that were not told since the last one that was: a flood is told in samples. */
+  readonly untold: number;
 }

@@ -38,6 +38,7 @@ export function flowFromAccessLog(
       headers: record.headers,
     },
     rules: rulesOf(record, places),
+    untold: 0,
   };
 }
 
