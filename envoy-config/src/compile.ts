@@ -2,7 +2,7 @@ import type { L7Class, L7Slot } from '@weir/l7-policy';
 import { compileCluster } from './cluster.ts';
 import { createMemory, type Memory } from './http/memory.ts';
 import { type ClassRules, compileRoutes } from './http/routes.ts';
-import { isGroupName } from './http/rule-group.ts';
+import type { RuleGroups } from './http/rule-groups.ts';
 import { type RuleSet, ruleSet } from './http/rule-set.ts';
 import { compileListener } from './listener.ts';
 import type { Compiled, CompileProblem, EnvoyResource } from './resource.ts';
@@ -32,11 +32,8 @@ export interface ClassCompiler {
   readonly compileClass: (input: ClassInput, settings: ProxySettings) => Compiled;
   /** The part of `compileClass` that follows the rules' content. */
   readonly compileRoutes: (input: Omit<ClassInput, 'port'>) => Compiled;
-  /**
-   * The rule that a verdict of the access log stands for: itself, or the one of a group whose pattern matches the
-   * request's path. null: a group of classes that were compiled long ago.
-   */
-  readonly ruleOf: (name: string, path: string) => string | null;
+  /** The rule that a verdict of the access log names, see {@link RuleGroups}. */
+  readonly ruleOf: RuleGroups['ruleOf'];
 }
 
 /**
@@ -48,7 +45,7 @@ export function createClassCompiler(): ClassCompiler {
   const compileRoutesOf = (input: Omit<ClassInput, 'port'>) => routesOf(input, memory);
   return {
     compileRoutes: compileRoutesOf,
-    ruleOf: (name, path) => (isGroupName(name) ? (memory.groups.get(name)?.ruleOf(path) ?? null) : name),
+    ruleOf: memory.groups.ruleOf,
     compileClass(input, settings) {
       const routes = compileRoutesOf(input);
       if (routes.kind === 'refused') return routes;

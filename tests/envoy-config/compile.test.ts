@@ -5,6 +5,7 @@ import {
   type Compiled,
   compileClass,
   compileClassRoutes,
+  createClassCompiler,
   defaultLimits,
   proxyPort,
   socketMark,
@@ -62,6 +63,24 @@ test('equal rule sets give equal bytes, in whatever order and however often they
       },
     ),
     { numRuns: 300 },
+  );
+});
+
+test('what a compiler remembers of earlier edits changes nothing', () => {
+  const edits = fc.array(fc.tuple(fc.array(rule, { maxLength: 12 }), fc.array(rule, { maxLength: 6 })), {
+    minLength: 2,
+    maxLength: 6,
+  });
+  fc.assert(
+    fc.property(edits, (versions) => {
+      const compiler = createClassCompiler();
+      for (const [egress, rules] of versions) {
+        for (const sides of [{ egress }, { ingress: rules }, { egress, ingress: rules }]) {
+          const input = testClass('one', 1, sides);
+          assert.deepEqual(bytesOf(compiler.compileRoutes(input)), bytesOf(compileClassRoutes(input)));
+        }
+      }
+    }),
   );
 });
 

@@ -27,7 +27,7 @@ import { makeNetwork, type TestNetwork } from './support/network.ts';
 import { type Peer, startPeer } from './support/peer-handle.ts';
 import { grpcRule, httpRule, slot, testClass } from './support/rules.ts';
 
-const rounds = 20;
+const rounds = 12;
 const requestsPerRound = 120;
 
 const patterns = createPatternMatcher();

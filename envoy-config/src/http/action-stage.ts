@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import type { Encoded } from '../wire.ts';
 import type { Condition, HeaderAction, Pattern } from './condition.ts';
 import {
   allOf,
@@ -9,6 +10,7 @@ import {
   headerPasses,
   headerPresent,
   lookup,
+  lookupEntry,
   matcherNode,
   type OnMatch,
   type Predicate,
@@ -47,7 +49,7 @@ export function actionStage(
   const texts = new Set(
     conditions.flatMap(({ path }) => (path?.shape.kind === 'literals' ? path.shape.texts : [])),
   );
-  const exact = new Map<string, OnMatch>();
+  const exact = new Map<string, Encoded>();
   for (const text of texts) {
     const possible = conditions.filter(({ path }) => path === null || matchesText(path, text));
     const decided = decide(
@@ -55,7 +57,7 @@ export function actionStage(
       outcome,
       null,
     );
-    if (decided !== null) exact.set(text, decided);
+    if (decided !== null) exact.set(text, lookupEntry(text, decided));
   }
   const rest =
     decide(

@@ -125,6 +125,11 @@ export function firstOf(branches: readonly Branch[], otherwise: OnMatch | null):
   return withOtherwise(field(matcher.matcherList.number, joined(...branches.map(listEntry))), otherwise);
 }
 
+/** An entry of a {@link lookup}. */
+export function lookupEntry(key: string, result: OnMatch): Encoded {
+  return field(matchMap.map.number, joined(field(mapKey, key), field(mapValue, encodedOnMatch(result))));
+}
+
 /**
  * Looks the header's value up: `exact` takes the entry of that very value, `prefix` the longest that begins
  * the value, going back to shorter ones while an entry's own matcher finds nothing. Entries sorted by key,
@@ -133,15 +138,11 @@ export function firstOf(branches: readonly Branch[], otherwise: OnMatch | null):
 export function lookup(
   kind: 'exact' | 'prefix',
   header: string,
-  entries: ReadonlyMap<string, OnMatch>,
+  entries: ReadonlyMap<string, Encoded>,
   otherwise: OnMatch | null,
 ): Matcher | null {
   if (entries.size === 0) return null;
-  const pairs = [...entries]
-    .sort(([left], [right]) => (left < right ? -1 : 1))
-    .map(([key, value]) =>
-      field(matchMap.map.number, joined(field(mapKey, key), field(mapValue, encodedOnMatch(value)))),
-    );
+  const pairs = [...entries].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, entry]) => entry);
   const parts = joined(
     field(tree.input.number, headerInput(header)),
     field(tree[`${kind}MatchMap`].number, joined(...pairs)),

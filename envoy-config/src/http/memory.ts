@@ -1,6 +1,8 @@
+import type { GrpcRule, HttpRule } from '@weir/l7-policy';
+import type { Encoded } from '../wire.ts';
 import type { Condition, ConditionProblem } from './condition.ts';
 import type { Action } from './matcher.ts';
-import { type GroupMember, type RuleGroup, ruleGroup } from './rule-group.ts';
+import { createRuleGroups, type RuleGroups } from './rule-groups.ts';
 
 /** A rule as it was taken in: what it tests, and a text that is equal for rules that test and do the same. */
 export interface TakenRule {
@@ -8,39 +10,64 @@ export interface TakenRule {
   readonly key: string;
 }
 
+/** What became of taking a rule in; null when it can match nothing. */
+export type Taken = TakenRule | ConditionProblem | null;
+
+/** Entries of a tree for conditions that stand alone at their place, by what the place is. */
+export type EntryMemory = WeakMap<Condition, Map<string, Encoded | null>>;
+
 /**
  * What a compiler remembers from one edit to the next, so that it works on what is new. Everything follows from
  * the keys, so forgetting costs time and nothing else.
  */
 export interface Memory {
+  /** Rules that are the same objects as before: those of slots that were not edited. */
+  readonly objects: WeakMap<HttpRule | GrpcRule, { readonly taken: Taken }>;
   /** By id and content of the rule. */
-  readonly rules: Map<string, TakenRule | ConditionProblem | null>;
+  readonly rules: Recent<Taken>;
   /** Encoded actions by route name. */
-  readonly actions: Map<string, Action>;
-  /** Groups of rules behind combined regexes, by name: the access log asks for them later. */
-  readonly groups: Map<string, RuleGroup>;
+  readonly actions: Recent<Action>;
+  /** By what an allowed request leads to. */
+  readonly entries: Readonly<Record<'egress' | 'ingress' | 'verdict', EntryMemory>>;
+  /** The access log asks for them later. */
+  readonly groups: RuleGroups;
 }
 
-/** More than this is forgotten at once. */
-const mostRemembered = 200_000;
+/** The values used last. */
+export interface Recent<Value> {
+  /** What is remembered under a key, made now if it is not. */
+  of(key: string, make: () => Value): Value;
+}
+
+/** This many are kept for sure, and at most twice as many. */
+const mostRecent = 30_000;
 
 /** An empty memory. */
 export function createMemory(): Memory {
-  return { rules: new Map(), actions: new Map(), groups: new Map() };
+  return {
+    objects: new WeakMap(),
+    rules: createRecent(mostRecent),
+    actions: createRecent(mostRecent),
+    entries: { egress: new WeakMap(), ingress: new WeakMap(), verdict: new WeakMap() },
+    groups: createRuleGroups(),
+  };
 }
 
-/** What is remembered under a key, made now if it is not. */
-export function remembered<Value>(memory: Map<string, Value>, key: string, make: () => Value): Value {
-  const known = memory.get(key);
-  if (known !== undefined) return known;
-  if (memory.size >= mostRemembered) memory.clear();
-  const made = make();
-  memory.set(key, made);
-  return made;
-}
-
-/** The name of the group of these rules, which from now on can tell which of them matched. */
-export function rememberedGroup(memory: Memory, members: readonly GroupMember[]): string {
-  const group = ruleGroup(members);
-  return remembered(memory.groups, group.name, () => group).name;
+/** Two generations: when the young one is full it becomes the old one, and what nobody used since is gone. */
+function createRecent<Value>(most: number): Recent<Value> {
+  let young = new Map<string, Value>();
+  let old = new Map<string, Value>();
+  return {
+    of(key, make) {
+      const known = young.get(key);
+      if (known !== undefined) return known;
+      const value = old.get(key) ?? make();
+      if (young.size >= most) {
+        old = young;
+        young = new Map();
+      }
+      young.set(key, value);
+      return value;
+    },
+  };
 }

@@ -9,7 +9,7 @@ import { originalDestination } from '../cluster.ts';
 import { type Encoded, field, joined, written } from '../wire.ts';
 import type { HeaderAction } from './condition.ts';
 import type { Action } from './matcher.ts';
-import { type Memory, remembered } from './memory.ts';
+import type { Memory } from './memory.ts';
 import { formatRouteName, type RouteDenial, type RouteName, type RuleSide } from './route-name.ts';
 
 /** The body of every refusal. */
@@ -38,7 +38,7 @@ export function allowRoute(
   const mismatches = [...new Set(mismatched.map((action) => action.name))].sort();
   const name: RouteName = { kind: 'allow', side, rule, mismatches };
   if (mismatched.length === 0) {
-    return remembered(memory.actions, formatRouteName(name), () => written(routeAction(name, plainRoute)));
+    return memory.actions.of(formatRouteName(name), () => written(routeAction(name, plainRoute)));
   }
   // Envoy replaces before it adds. By name and value, so that what conflicts comes out as the engine explains it.
   const added = mismatched
@@ -59,7 +59,7 @@ export function allowRoute(
 
 /** A verdict of the RBAC filter. */
 export function allowVerdict(rule: string, memory: Memory): Action {
-  return remembered(memory.actions, `verdict:${rule}`, () => {
+  return memory.actions.of(`verdict:${rule}`, () => {
     const action = toBinary(ActionSchema, create(ActionSchema, { name: rule, action: RBAC_Action.ALLOW }));
     return written(typedAction(typeUrlOf(ActionSchema), action));
   });

@@ -83,7 +83,8 @@ function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[]
     return actionStage(passing, end, end([])) ?? end([]);
   };
   const refused = actionLeaf(denyRoute(side === 'egress' ? 'egress-rules' : 'ingress-rules'));
-  const plain = verdictTree(rules.plain, (rule) => allow([], rule), refused, memory);
+  const entries = passing.length === 0 ? memory.entries[side] : null;
+  const plain = verdictTree(rules.plain, (rule) => allow([], rule), refused, memory, entries);
   const acting = actionStage(rules.acting, (matched) => allow(matched, matched[0].rule), plain);
   const unsafePath = anyOf([
     headerMatchesRegex(':path', traversal),

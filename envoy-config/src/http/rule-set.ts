@@ -1,7 +1,7 @@
 import type { GrpcRule, HttpRule, L7Slot } from '@weir/l7-policy';
 import type { CompileProblem } from '../resource.ts';
-import { type Condition, type ConditionProblem, condition, isProblem } from './condition.ts';
-import { type Memory, remembered, type TakenRule } from './memory.ts';
+import { type Condition, condition, isProblem } from './condition.ts';
+import type { Memory, Taken } from './memory.ts';
 
 /** The rules of one side of a class, each once, in an order that does not depend on where they came from. */
 export interface RuleSet {
@@ -37,8 +37,12 @@ export function ruleSet(slots: readonly L7Slot[], memory: Memory): RuleSet | Com
 }
 
 /** The content is part of the key: a wrong permission must not hang on the id being a good digest. */
-function takeRemembered(rule: HttpRule | GrpcRule, memory: Memory): TakenRule | ConditionProblem | null {
-  return remembered(memory.rules, content(rule), () => take(rule));
+function takeRemembered(rule: HttpRule | GrpcRule, memory: Memory): Taken {
+  const known = memory.objects.get(rule);
+  if (known !== undefined) return known.taken;
+  const taken = memory.rules.of(content(rule), () => take(rule));
+  memory.objects.set(rule, { taken });
+  return taken;
 }
 
 /** Stands for no condition; no pattern holds it. */
@@ -53,7 +57,7 @@ function content(rule: HttpRule | GrpcRule): string {
     : `${patterns}\0${JSON.stringify([headers, headerMatches])}`;
 }
 
-function take(rule: HttpRule | GrpcRule): TakenRule | ConditionProblem | null {
+function take(rule: HttpRule | GrpcRule): Taken {
   const taken = condition(rule);
   if (taken === null || isProblem(taken)) return taken;
   const problem = headerProblem(taken);

@@ -29,6 +29,7 @@ export function verdictConfig(rules: RuleSet, memory: Memory): Encoded {
     (rule) => actionLeaf(allowVerdict(rule, memory)),
     null,
     memory,
+    memory.entries.verdict,
   );
   const rbac =
     tree === null

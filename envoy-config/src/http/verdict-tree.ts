@@ -1,3 +1,4 @@
+import { type Encoded, written } from '../wire.ts';
 import type { Condition, Pattern } from './condition.ts';
 import {
   allOf,
@@ -6,10 +7,11 @@ import {
   headerMatchesRegex,
   headerPasses,
   lookup,
+  lookupEntry,
   matcherNode,
   type OnMatch,
 } from './matcher.ts';
-import { type Memory, rememberedGroup } from './memory.ts';
+import type { EntryMemory, Memory } from './memory.ts';
 
 /** What an allowed request leads to, by the id of its rule or the name of a group of rules. */
 export type AllowLeaf = (rule: string) => OnMatch;
@@ -18,6 +20,8 @@ export type AllowLeaf = (rule: string) => OnMatch;
 interface Making {
   readonly allow: AllowLeaf;
   readonly memory: Memory;
+  /** Entries made before for the same `allow`; null when it may come out differently. */
+  readonly entries: EntryMemory | null;
 }
 
 /** A combined regex past roughly 1,500 instructions falls off a cliff under hostile paths (measured). */
@@ -36,8 +40,9 @@ export function verdictTree(
   allow: AllowLeaf,
   otherwise: OnMatch | null,
   memory: Memory,
+  entries: EntryMemory | null,
 ): OnMatch | null {
-  const making = { allow, memory };
+  const making = { allow, memory, entries };
   const everything = conditions.find((condition) => condition.method === null && takesAnyPath(condition));
   if (everything !== undefined) return allow(everything.rule);
   const byMethod = new Map<string, Condition[]>();
@@ -47,10 +52,10 @@ export function verdictTree(
     else for (const method of condition.method.shape.texts) add(byMethod, method, condition);
   }
   const rest = pathTree(others, making, otherwise);
-  const methods = new Map<string, OnMatch>();
+  const methods = new Map<string, Encoded>();
   for (const [method, ones] of byMethod) {
     const found = pathTree(ones, making, null);
-    if (found !== null) methods.set(method, found);
+    if (found !== null) methods.set(method, lookupEntry(method, found));
   }
   const tree = lookup('exact', ':method', methods, rest);
   return tree === null ? rest : matcherNode(tree);
@@ -121,13 +126,37 @@ function leaves(
   places: ReadonlyMap<string, readonly Condition[]>,
   state: PathState,
   making: Making,
-): ReadonlyMap<string, OnMatch> {
-  const entries = new Map<string, OnMatch>();
+): ReadonlyMap<string, Encoded> {
+  const entries = new Map<string, Encoded>();
   for (const [text, conditions] of places) {
-    const found = leaf(conditions, state, making, null);
+    const found = entry(text, conditions, state, making);
     if (found !== null) entries.set(text, found);
   }
   return entries;
+}
+
+/** Most places hold one condition, and most of these stand as they stood before an edit. */
+function entry(
+  text: string,
+  conditions: readonly Condition[],
+  state: PathState,
+  making: Making,
+): Encoded | null {
+  const make = (): Encoded | null => {
+    const found = leaf(conditions, state, making, null);
+    return found === null ? null : lookupEntry(text, found);
+  };
+  const [only] = conditions;
+  if (making.entries === null || only === undefined || conditions.length > 1) return make();
+  const known = making.entries.get(only) ?? new Map<string, Encoded | null>();
+  making.entries.set(only, known);
+  const key = `${state} ${text}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const made = make();
+  const bytes = made === null ? null : written(made);
+  known.set(key, bytes);
+  return bytes;
 }
 
 /** Tests what is left at one place. */
@@ -183,7 +212,7 @@ function branchesOf(group: readonly Condition[], state: PathState, making: Makin
     }
     const members = together.map(({ condition, path }) => ({ rule: condition.rule, path: path.regex }));
     const regex = members.map(({ path }) => `(?:${path})`).join('|');
-    return branch(first, regex, rememberedGroup(making.memory, members), making);
+    return branch(first, regex, making.memory.groups.name(members), making);
   });
 }
 
