@@ -14,12 +14,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
   createEngine,
+  type DirectionPolicy,
   type EngineChange,
   type EngineState,
   type EngineUpdate,
   type Identity,
   identity,
-  type PolicyMapEntry,
+  type TableId,
 } from '@weir/l7-policy';
 
 interface Scenario {
@@ -38,6 +39,9 @@ const scenarios: readonly Scenario[] = [
 interface Report {
   readonly name: string;
   readonly subjects: number;
+  readonly directions: number;
+  readonly tables: number;
+  /** Entries of all maps of policy: subjects, peers and tables. */
   readonly entries: number;
   readonly mostEntries: number;
   readonly heapMiB: number;
@@ -209,23 +213,47 @@ function runScenario(scenario: Scenario): Report {
   let seen = 0;
   data.events.forEach((event, at) => {
     const change = eventChange(event, fileOf);
-    const update = timed(event.op, () => engine.apply([change]));
-    seen += touch(update);
+    const update = timed(event.op, () => {
+      const applied = engine.apply([change]);
+      seen += touch(applied);
+      return applied;
+    });
     const errors = update.problems.filter((problem) => problem.severity === 'error');
     if (errors.length > 0) throw new Error(JSON.stringify(errors[0]));
     if (at % 200 === 7) compareFresh(engine.state(), data, data.events.slice(0, at + 1), fileOf);
   });
   if (seen === 0) throw new Error('the events changed nothing');
 
-  const counts = [...engine.state().subjects.values()].map((policy) => policy.entries.length);
+  const state = engine.state();
   return {
     name: scenario.name,
-    subjects: counts.length,
-    entries: counts.reduce((sum, count) => sum + count, 0),
-    mostEntries: Math.max(...counts),
+    subjects: state.subjects.size,
+    ...countEntries(state),
     heapMiB,
     times,
     cpuMs,
+  };
+}
+
+/** What the kernel's maps hold for a state. */
+function countEntries({ subjects, directions }: EngineState) {
+  const tables = new Map<TableId, number>();
+  const peers: number[] = [];
+  for (const policy of directions.values()) {
+    let count = 1;
+    tables.set(policy.any.id, policy.any.entries.length);
+    policy.forEachPeer((_, { id, entries }) => {
+      count += 1;
+      tables.set(id, entries.length);
+    });
+    peers.push(count);
+  }
+  const sum = (counts: Iterable<number>) => [...counts].reduce((total, count) => total + count, 0);
+  return {
+    directions: directions.size,
+    tables: tables.size,
+    entries: subjects.size + sum(peers) + sum(tables.values()),
+    mostEntries: Math.max(...peers),
   };
 }
 
@@ -265,9 +293,16 @@ function objectFile({ metadata }: ScaleObject, fileOf: Map<string, string>): str
   return fileOf.get(name) ?? `added/${name}`;
 }
 
-/** Deltas are values already; count what is in them so that nothing is put off. */
-function touch({ delta }: EngineUpdate): number {
-  return delta.subjects.changed.reduce((sum, change) => sum + change.added.length + change.removed.length, 0);
+/** Reads everything that the kernel's maps need of a delta, so that nothing is put off. */
+function touch({ delta: { subjects, directions } }: EngineUpdate): number {
+  let seen = subjects.changed.length;
+  for (const policy of directions.added) {
+    policy.forEachPeer((_, { entries }) => {
+      seen += entries.length;
+    });
+  }
+  for (const { moved } of directions.changed) seen += moved.length;
+  return seen;
 }
 
 /** An engine that is given everything at once must stand where the incremental one stands. */
@@ -293,21 +328,35 @@ function compareFresh(
   const expected = fresh.state();
   for (const [key, policy] of expected.subjects) {
     const found = state.subjects.get(key);
-    if (found === undefined) throw new Error(`subject ${key} is missing`);
-    const text = (entries: readonly PolicyMapEntry[]) =>
-      entries.map((entry) => JSON.stringify(entry)).join('\n');
-    if (text(found.entries) !== text(policy.entries)) {
+    if (found?.ingress !== policy.ingress || found.egress !== policy.egress) {
       throw new Error(`subject ${key} differs from a fresh computation`);
+    }
+  }
+  for (const [id, policy] of expected.directions) {
+    const found = state.directions.get(id);
+    if (found === undefined || text(found) !== text(policy)) {
+      throw new Error(`direction policy ${id} differs from a fresh computation`);
     }
   }
   const same = (a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>) =>
     a.size === b.size && [...a.keys()].every((key) => b.has(key));
-  if (!same(state.subjects, expected.subjects) || !same(state.sets, expected.sets)) {
-    throw new Error('subjects or sets differ from a fresh computation');
+  if (!same(state.subjects, expected.subjects) || !same(state.directions, expected.directions)) {
+    throw new Error('subjects or direction policies differ from a fresh computation');
   }
-  if (!same(state.classes, expected.classes) || !same(state.slots, expected.slots)) {
-    throw new Error('classes or slots differ from a fresh computation');
+  if (
+    !same(state.classes, expected.classes) ||
+    !same(state.slots, expected.slots) ||
+    !same(state.sets, expected.sets)
+  ) {
+    throw new Error('classes, slots or sets differ from a fresh computation');
   }
+}
+
+/** A direction policy by its peers' tables. */
+function text(policy: DirectionPolicy): string {
+  const lines = [`0 ${policy.any.id}`];
+  policy.forEachPeer((peer, { id }) => void lines.push(`${peer} ${id}`));
+  return lines.sort().join('\n');
 }
 
 function quantile(values: readonly number[], q: number): number {
@@ -332,7 +381,8 @@ function print(reports: readonly Report[]): void {
       figures[`${report.name}: ${name} p99`] = { value: p99, unit: 'ms', better: 'lower' };
     }
     console.log(
-      `  map entries ${report.entries} (most of one subject ${report.mostEntries}), heap ${report.heapMiB.toFixed(1)} MiB`,
+      `  map entries ${report.entries} (${report.directions} direction policies, most of one ${report.mostEntries}; ` +
+        `${report.tables} tables), heap ${report.heapMiB.toFixed(1)} MiB`,
     );
     figures[`${report.name}: map entries`] = { value: report.entries, unit: 'entries', better: 'lower' };
     figures[`${report.name}: heap`] = { value: report.heapMiB, unit: 'MiB', better: 'lower' };

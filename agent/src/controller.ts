@@ -1,4 +1,6 @@
 import type {
+  DirectionChange,
+  DirectionId,
   Engine,
   EngineChange,
   EngineDelta,
@@ -6,10 +8,8 @@ import type {
   L7SetId,
   L7Slot,
   Problem,
-  SubjectKey,
-  SubjectPolicy,
 } from '@weir/l7-policy';
-import type { ApplyReport, DesiredEndpoint, Redirector, SubjectStep } from '@weir/redirect';
+import type { ApplyReport, DesiredEndpoint, Redirector } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { Interfaces } from './network/interfaces.ts';
 import type { ProxyClasses } from './proxy/proxy-classes.ts';
@@ -67,8 +67,8 @@ export function createController(parts: ControllerParts): Controller {
   let last: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
   let started = false;
-  let versions: ReadonlyMap<SubjectKey, SubjectPolicy> = new Map();
-  let steps: ReadonlyMap<SubjectKey, readonly SubjectStep[]> = new Map();
+  /** What has happened to direction policies since they were last applied. */
+  const steps = new Map<DirectionId, DirectionChange[]>();
 
   function turn(): Promise<void> {
     if (!started) return last;
@@ -109,19 +109,19 @@ export function createController(parts: ControllerParts): Controller {
       if (ifindex === undefined) missingInterfaces.push(id);
       else endpoints.push({ name: id, ifindex, identity, subject, addresses });
     }
-    const { subjects, ipcache, sets } = state;
+    const { subjects, directions, ipcache, sets } = state;
     const report = redirector.apply({
       endpoints,
       uplinks: interfaces.uplinks(),
       subjects,
+      directions,
       steps,
       ipcache,
       sets,
       classes,
       ready: proxy.ready(),
     });
-    const held = new Set(report.held.map(({ subject }) => subject));
-    steps = new Map([...steps].filter(([key]) => held.has(key)));
+    steps.clear();
     for (const { endpoint, error } of report.unattached)
       log.error({ endpoint, err: error }, 'endpoint not protected');
     for (const item of report.held) log.warn(item, 'a new version is held back; the last one stays in force');
@@ -140,8 +140,10 @@ export function createController(parts: ControllerParts): Controller {
     async change(changes) {
       const { delta, problems } = engine.apply(changes);
       onDelta(delta);
-      steps = stepsAfter(steps, versions, delta);
-      versions = new Map(engine.state().subjects);
+      for (const change of delta.directions.changed) {
+        const { id } = change.after;
+        steps.set(id, [...(steps.get(id) ?? []), change]);
+      }
       await turn();
       return problems;
     },
@@ -156,18 +158,4 @@ function slotsOf(state: EngineState, set: L7SetId | null): readonly L7Slot[] | n
     if (slot === undefined) throw new Error(`L7 set ${set} names slot ${id}, which is not there`);
     return slot;
   });
-}
-
-/** The known steps of each subject, with those of an update behind them. */
-function stepsAfter(
-  steps: ReadonlyMap<SubjectKey, readonly SubjectStep[]>,
-  versions: ReadonlyMap<SubjectKey, SubjectPolicy>,
-  { subjects }: EngineDelta,
-): ReadonlyMap<SubjectKey, readonly SubjectStep[]> {
-  const next = new Map(steps);
-  for (const { key, policy: after, added, removed } of subjects.changed) {
-    const before = versions.get(key);
-    if (before !== undefined) next.set(key, [...(next.get(key) ?? []), { before, after, added, removed }]);
-  }
-  return next;
 }

@@ -9,11 +9,14 @@ import {
   ifindex,
   ipAddress,
   ipPrefix,
+  lengthsOf,
   noSet,
   openDatapath,
+  openGeneration,
   proxyPort,
   setNumber,
   subjectNumber,
+  tableNumber,
 } from '@weir/bpf';
 import { installRouting, instanceOf, removeRouting } from '@weir/redirect';
 
@@ -45,26 +48,19 @@ async function install([
 ]: readonly string[]): Promise<void> {
   await installRouting(instance, ip);
   const { maps } = datapath;
-  maps.policy.set(
-    {
-      generation: generation(1),
-      direction: 'ingress',
-      identity: anyIdentity,
-      protocol: 6,
-      port: 80,
-      portPrefixLength: 16,
-    },
-    { kind: 'l7', set: setNumber(1) },
-  );
+  const web = { table: tableNumber(1), protocol: 6, port: 80, portPrefixLength: 16 };
+  maps.policyTables.set(web, { kind: 'l7', set: setNumber(1) });
+  const [enforced, table] = [generation(2), { table: web.table, lengths: lengthsOf([web]) }];
+  maps.policyPeers.set({ generation: enforced, identity: anyIdentity }, table);
   maps.pairs.set({ egressSet: noSet, ingressSet: setNumber(1) }, { proxyPort: proxyPort(Number(port)) });
   const pods = [
-    { address: serverIp, link: serverLink, number: 1, enforceIngress: true },
-    { address: clientIp, link: clientLink, number: 2, enforceIngress: false },
+    { address: serverIp, link: serverLink, number: 1, ingress: enforced },
+    { address: clientIp, link: clientLink, number: 2, ingress: openGeneration },
   ];
-  for (const { address, link, number, enforceIngress } of pods) {
+  for (const { address, link, number, ingress } of pods) {
     const [{ ifindex: index }] = JSON.parse(await ip('-j', 'link', 'show', 'dev', link));
     const endpoint = { identity: identityNumber(1000 + number), subject: subjectNumber(number) };
-    maps.subjects.set(endpoint.subject, { generation: generation(1), enforceIngress, enforceEgress: false });
+    maps.subjects.set(endpoint.subject, { ingress, egress: openGeneration });
     maps.ipcache.set(ipPrefix(address), endpoint.identity);
     maps.localAddresses.set(ipAddress(address), { ...endpoint, ifindex: ifindex(index) });
     maps.endpoints.set(ifindex(index), endpoint);

@@ -58,14 +58,12 @@ static __always_inline void find_flow(const struct packet *packet, struct standi
 		standing->flow = 0;
 }
 
-/* Judged under what is in force now: both subjects' generations and the ipcache. */
+/* Judged under what is in force now: the source's egress, the destination's ingress, and the ipcache. */
 static __always_inline int is_current(const struct weir_flow *flow)
 {
-	struct weir_subject *source = subject_of(flow->source.subject);
-	struct weir_subject *destination = subject_of(flow->destination.subject);
-
-	return source && destination && source->generation == flow->source.generation &&
-	       destination->generation == flow->destination.generation && flow->ipcache_epoch == ipcache_epoch();
+	return generation_of(flow->source.subject, WEIR_EGRESS) == flow->source.generation &&
+	       generation_of(flow->destination.subject, WEIR_INGRESS) == flow->destination.generation &&
+	       flow->ipcache_epoch == ipcache_epoch();
 }
 
 /* Notes what a passing packet changes; writes only then, to keep the cache line shared. */

@@ -3,16 +3,21 @@
 #pragma once
 #include "report.h"
 
-/* Bits of a policy key before its protocol, and of a complete one. */
-#define POLICY_PREFIX_FULL (8 * (sizeof(struct weir_policy_key) - sizeof(__u32)))
-
 #define IDENTITY_ANY 0
 #define IDENTITY_HOST 1
 #define IDENTITY_WORLD 2
 
-static __always_inline struct weir_subject *subject_of(__u32 subject)
+/* How often a verdict is looked up again because the version it stood under was replaced meanwhile. */
+#define JUDGE_TRIES 4
+
+/* The version of a subject's policy in one direction that is in force. */
+static __always_inline __u32 generation_of(__u32 subject, __u32 direction)
 {
-	return bpf_map_lookup_elem(&subjects, &subject);
+	volatile struct weir_subject *in_force = bpf_map_lookup_elem(&subjects, &subject);
+
+	if (!in_force)
+		return WEIR_GENERATION_NONE;
+	return direction == WEIR_INGRESS ? in_force->ingress : in_force->egress;
 }
 
 static __always_inline __u32 ipcache_epoch(void)
@@ -23,20 +28,20 @@ static __always_inline __u32 ipcache_epoch(void)
 	return now ? now->ipcache_epoch : 0;
 }
 
-/* Everything known of an address: an endpoint of this node, else an ipcache prefix, else `unknown`. */
-static __always_inline void resolve(const struct weir_address *address, struct weir_flow_end *end, __u32 unknown)
+/* Everything known of an address: an endpoint of this node, else an ipcache prefix, else `unknown`; with the version
+ * of its policy that is in force in `direction`. */
+static __always_inline void resolve(const struct weir_address *address, struct weir_flow_end *end, __u32 unknown,
+				    __u32 direction)
 {
 	struct weir_local_address *local = bpf_map_lookup_elem(&local_addresses, address);
 	struct weir_prefix prefix = { .prefix_length = 128, .address = *address };
-	struct weir_subject *subject;
 	__u32 *identity;
 
 	if (local) {
 		end->ifindex = local->ifindex;
 		end->identity = local->identity;
 		end->subject = local->subject;
-		subject = subject_of(local->subject);
-		end->generation = subject ? subject->generation : 0;
+		end->generation = generation_of(local->subject, direction);
 		return;
 	}
 	end->ifindex = 0;
@@ -46,58 +51,91 @@ static __always_inline void resolve(const struct weir_address *address, struct w
 	end->identity = identity ? *identity : unknown;
 }
 
+/* What one version of a direction policy says of a peer, protocol and port: the set in the upper 32 bits, an enum
+ * weir_verdict in the lower, or 0 where it says nothing. In this order:
+ *   1. the peer's own table counts, for it holds all that is said of the peer; without one that of any peer; without
+ *      either: nothing;
+ *   2. in the table the longest prefix that covers protocol and port: one look-up for each length that the table has,
+ *      the longest first, then the entry for every protocol and port.
+ * Not static: the verifier looks at it once by itself, not on each path that leads here, which were too many for it. */
+__noinline __u64 look_up(__u32 generation, __u32 identity, __u8 protocol, __u16 port)
+{
+	struct weir_peer_key peer = { .generation = generation, .identity = identity };
+	struct weir_policy_value *found = 0;
+	struct weir_table_key key = {};
+	struct weir_table *table;
+
+	table = bpf_map_lookup_elem(&policy_peers, &peer);
+	if (!table) {
+		peer.identity = IDENTITY_ANY;
+		table = bpf_map_lookup_elem(&policy_peers, &peer);
+	}
+	if (!table)
+		return 0;
+	key.table = table->table;
+	key.protocol = protocol;
+	/* The mask is never changed: the verifier would follow each way in which its bits can fall. */
+#pragma clang loop unroll(disable)
+	for (int length = WEIR_PORT_BITS; length >= 0 && !found; length--) {
+		if (!(table->lengths & ((2u << length) - 1)))
+			break;
+		if (!(table->lengths & (1u << length)))
+			continue;
+		key.length = length;
+		key.port = port & (__u16)(0xffff << (WEIR_PORT_BITS - length));
+		found = bpf_map_lookup_elem(&policy_tables, &key);
+	}
+	if (!found && (table->lengths & WEIR_ANY_PROTOCOL)) {
+		key.length = 0;
+		key.port = 0;
+		key.protocol = 0;
+		found = bpf_map_lookup_elem(&policy_tables, &key);
+	}
+	return found ? (__u64)found->set << 32 | found->verdict : 0;
+}
+
 /* One direction, as the subject of `self` sees it. In this order:
  *   1. no version of its policy is known: deny;
  *   2. the direction is not enforced: allow;
- *   3. the longest entry for the peer's identity or the longest entry for any peer denies: deny;
- *   4. either allows: allow;
- *   5. either asks for L7: its set, that of the peer's identity first;
- *   6. neither exists: deny.
- * Fills decision->reason and ->direction when it denies, and self->set when it asks for L7. */
+ *   3. entries go after the version they stand under is replaced: a verdict counts only if that version is still in
+ *      force after the look-up, else it is looked up again under the new one;
+ *   4. an entry allows: allow; it asks for L7: its set;
+ *   5. an entry denies, or there is none: deny.
+ * Fills decision->reason and ->direction when it denies, self->set when it asks for L7, and self->generation. */
 static __noinline enum weir_verdict judge_side(struct weir_flow_end *self, const struct weir_flow_end *peer,
 					       const struct packet *packet, struct decision *decision,
 					       __u32 direction)
 {
-	struct weir_policy_key key = {
-		.prefix_length = POLICY_PREFIX_FULL,
-		.generation = self->generation,
-		.identity = peer->identity,
-		.direction = direction,
-		.protocol = packet->protocol,
-		.port = packet->destination_port,
-	};
-	struct weir_policy_value *theirs, *anyones;
-	struct weir_subject *subject = subject_of(self->subject);
+	__u16 port = bpf_ntohs(packet->destination_port);
+	__u64 said = 0;
+	int settled = 0;
 
 	self->set = 0;
 	decision->direction = direction;
-	if (!subject || !self->generation || subject->generation != self->generation) {
+#pragma clang loop unroll(disable)
+	for (int tries = 0; tries < JUDGE_TRIES && !settled; tries++) {
+		self->generation = generation_of(self->subject, direction);
+		if (self->generation == WEIR_GENERATION_NONE)
+			break;
+		if (self->generation == WEIR_GENERATION_OPEN)
+			return WEIR_ALLOW;
+		said = look_up(self->generation, peer->identity, packet->protocol, port);
+		settled = generation_of(self->subject, direction) == self->generation;
+	}
+	if (!settled) {
 		decision->reason = WEIR_ENDPOINT_UNKNOWN;
 		return WEIR_DENY;
 	}
-	if (!(direction == WEIR_INGRESS ? subject->enforce_ingress : subject->enforce_egress))
+	switch ((__u32)said) {
+	case WEIR_ALLOW:
 		return WEIR_ALLOW;
-
-	theirs = bpf_map_lookup_elem(&policy, &key);
-	key.identity = IDENTITY_ANY;
-	anyones = bpf_map_lookup_elem(&policy, &key);
-
-	if ((theirs && theirs->verdict == WEIR_DENY) || (anyones && anyones->verdict == WEIR_DENY)) {
-		decision->reason = WEIR_POLICY_DENY;
+	case WEIR_L7:
+		self->set = said >> 32;
+		return WEIR_L7;
+	default:
+		decision->reason = said ? WEIR_POLICY_DENY : WEIR_POLICY_DEFAULT_DENY;
 		return WEIR_DENY;
 	}
-	if ((theirs && theirs->verdict == WEIR_ALLOW) || (anyones && anyones->verdict == WEIR_ALLOW))
-		return WEIR_ALLOW;
-	if (theirs && theirs->verdict == WEIR_L7) {
-		self->set = theirs->set;
-		return WEIR_L7;
-	}
-	if (anyones && anyones->verdict == WEIR_L7) {
-		self->set = anyones->set;
-		return WEIR_L7;
-	}
-	decision->reason = WEIR_POLICY_DEFAULT_DENY;
-	return WEIR_DENY;
 }
 
 /* Both directions of a new connection; `packet` goes from its source to its destination, flow->flags say
@@ -115,8 +153,8 @@ static __noinline enum weir_verdict judge(const struct packet *packet, struct we
 	struct weir_pair_value *proxy;
 	int egress;
 
-	resolve(&packet->source, &flow->source, flow->source.identity);
-	resolve(&packet->destination, &flow->destination, IDENTITY_WORLD);
+	resolve(&packet->source, &flow->source, flow->source.identity, WEIR_EGRESS);
+	resolve(&packet->destination, &flow->destination, IDENTITY_WORLD, WEIR_INGRESS);
 	flow->source.set = 0;
 	flow->destination.set = 0;
 	flow->ipcache_epoch = ipcache_epoch();

@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define WEIR_LAYOUT 4
+#define WEIR_LAYOUT 5
 
 /* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
 enum weir_reason {
@@ -79,20 +79,42 @@ struct weir_prefix {
 	struct weir_address address;
 };
 
-struct weir_subject {
-	__u32 generation;
-	__u8 enforce_ingress;
-	__u8 enforce_egress;
-	__u16 reserved;
+/* Which version of its policy is in force in each direction. A flow remembers, for each end, the one that judged it. */
+enum weir_generation {
+	/* None is known: everything is denied. */
+	WEIR_GENERATION_NONE = 0,
+	/* The direction is not enforced. */
+	WEIR_GENERATION_OPEN = 1,
 };
 
-struct weir_policy_key {
-	__u32 prefix_length;
+struct weir_subject {
+	__u32 ingress;
+	__u32 egress;
+};
+
+/* A peer under one version of a direction policy, which subjects of equal rules share; identity 0 is any peer that
+ * has no entry of its own. */
+struct weir_peer_key {
 	__u32 generation;
 	__u32 identity;
-	__u8 direction;
+};
+
+/* `lengths`: bit n is set where the table has entries of port prefix length n, WEIR_ANY_PROTOCOL where it has one for
+ * every protocol and port. */
+struct weir_table {
+	__u32 table;
+	__u32 lengths;
+};
+
+#define WEIR_PORT_BITS 16
+#define WEIR_ANY_PROTOCOL (1u << 17)
+
+/* `port` without the bits that its prefix length leaves out; protocol 0 with port 0 is every protocol and port. */
+struct weir_table_key {
+	__u32 table;
+	__u16 port;
 	__u8 protocol;
-	__be16 port;
+	__u8 length;
 };
 
 struct weir_policy_value {

@@ -4,9 +4,11 @@ import type {
   LocalAddressValue,
   PairKey,
   PairValue,
-  PolicyKey,
+  PeerKey,
   PolicyVerdict,
   SubjectValue,
+  TableKey,
+  TableRef,
   WideningKey,
 } from './datapath-maps.ts';
 import type { Codec } from './kernel-map.ts';
@@ -22,11 +24,9 @@ import {
   type SubjectNumber,
   setNumber,
   subjectNumber,
+  tableNumber,
 } from './numbers.ts';
 
-/** Bits of a policy key up to its direction, and of its protocol (lib/shared.h: generation, identity, direction). */
-const bitsToDirection = 72;
-const bitsOfProtocol = 8;
 /** IPv4 addresses sit behind 96 bits of ::ffff. */
 const mappedBits = 96;
 
@@ -45,8 +45,6 @@ const bare = <Value extends number>(make: (value: number) => Value): Codec<Value
   read: (view, offset) => make(u32.read(view, offset)),
   write: (view, offset, value) => u32.write(view, offset, value),
 });
-
-const directionOf = (code: number) => (code === codes.direction.egress ? 'egress' : 'ingress');
 
 const verdictOf = (verdict: number, set: number): PolicyVerdict => {
   if (verdict === codes.verdict.allow) return Object.freeze({ kind: 'allow' });
@@ -90,36 +88,28 @@ export const codecs = Object.freeze({
   ),
   subject: coded(
     layouts.subject,
-    (raw): SubjectValue => ({
-      generation: generation(raw.generation),
-      enforceIngress: raw.enforce_ingress !== 0,
-      enforceEgress: raw.enforce_egress !== 0,
-    }),
-    (value) => ({
-      generation: value.generation,
-      enforce_ingress: Number(value.enforceIngress),
-      enforce_egress: Number(value.enforceEgress),
-      reserved: undefined,
-    }),
+    (raw): SubjectValue => ({ ingress: generation(raw.ingress), egress: generation(raw.egress) }),
+    (value) => value,
   ),
-  policyKey: coded(
-    layouts.policyKey,
-    (raw): PolicyKey => ({
-      generation: generation(raw.generation),
-      direction: directionOf(raw.direction),
-      identity: identityNumber(raw.identity),
+  peerKey: coded(
+    layouts.peerKey,
+    (raw): PeerKey => ({ generation: generation(raw.generation), identity: identityNumber(raw.identity) }),
+    (key) => key,
+  ),
+  tableRef: coded(
+    layouts.table,
+    (raw): TableRef => ({ table: tableNumber(raw.table), lengths: raw.lengths }),
+    (ref) => ref,
+  ),
+  tableKey: coded(
+    layouts.tableKey,
+    (raw): TableKey => ({
+      table: tableNumber(raw.table),
       protocol: raw.protocol,
       port: raw.port,
-      portPrefixLength: Math.max(0, raw.prefix_length - bitsToDirection - bitsOfProtocol),
+      portPrefixLength: raw.length,
     }),
-    (key) => ({
-      prefix_length: bitsToDirection + (key.protocol === 0 ? 0 : bitsOfProtocol + key.portPrefixLength),
-      generation: key.generation,
-      identity: key.identity,
-      direction: codes.direction[key.direction],
-      protocol: key.protocol,
-      port: key.protocol === 0 ? 0 : key.port,
-    }),
+    ({ table, protocol, port, portPrefixLength }) => ({ table, protocol, port, length: portPrefixLength }),
   ),
   policyVerdict: coded(
     layouts.policyValue,

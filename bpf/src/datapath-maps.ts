@@ -1,5 +1,13 @@
 import type { IpAddress, IpPrefix } from './address.ts';
-import type { Generation, IdentityNumber, Ifindex, ProxyPort, SetNumber, SubjectNumber } from './numbers.ts';
+import type {
+  Generation,
+  IdentityNumber,
+  Ifindex,
+  ProxyPort,
+  SetNumber,
+  SubjectNumber,
+  TableNumber,
+} from './numbers.ts';
 import type { TypedMap } from './typed-map.ts';
 
 /** Direction of a connection as its workload sees it. */
@@ -16,24 +24,46 @@ export interface LocalAddressValue extends EndpointValue {
   readonly ifindex: Ifindex;
 }
 
-/** The version of a subject policy that is in force; writing it is the switch of generation. */
+/** The versions of a subject's policies that are in force; writing it is the switch. */
 export interface SubjectValue {
-  readonly generation: Generation;
-  readonly enforceIngress: boolean;
-  readonly enforceEgress: boolean;
+  readonly ingress: Generation;
+  readonly egress: Generation;
 }
 
-/** Prefix of the policy trie: protocol 0 is any protocol and port, else `portPrefixLength` bits of the port. */
-export interface PolicyKey {
+/** A peer under one version of a direction policy. */
+export interface PeerKey {
   readonly generation: Generation;
-  readonly direction: PolicyDirection;
-  /** The peer; 0 is any. */
+  /** 0 is any peer that has no entry of its own. */
   readonly identity: IdentityNumber;
-  /** IANA number, 0 any. */
+}
+
+/** The table of a peer, and which entries are worth looking for in it. */
+export interface TableRef {
+  readonly table: TableNumber;
+  /** As `lengthsOf` gives it. */
+  readonly lengths: number;
+}
+
+/** An entry of a port table. */
+export interface TableKey {
+  readonly table: TableNumber;
+  /** IANA number; 0 is any protocol and port. */
   readonly protocol: number;
+  /** Without the bits that `portPrefixLength` leaves out. */
   readonly port: number;
   /** 0 (any port) to 16. */
   readonly portPrefixLength: number;
+}
+
+const anyProtocolBit = 17;
+
+/** Which port prefix lengths a table has: the mask that the kernel goes by. */
+export function lengthsOf(entries: Iterable<Pick<TableKey, 'protocol' | 'portPrefixLength'>>): number {
+  let lengths = 0;
+  for (const { protocol, portPrefixLength } of entries) {
+    lengths |= 1 << (protocol === 0 ? anyProtocolBit : portPrefixLength);
+  }
+  return lengths;
 }
 
 /** What a policy entry says. */
@@ -87,7 +117,8 @@ export interface DatapathMaps {
   readonly localAddresses: TypedMap<IpAddress, LocalAddressValue>;
   readonly ipcache: TypedMap<IpPrefix, IdentityNumber>;
   readonly subjects: TypedMap<SubjectNumber, SubjectValue>;
-  readonly policy: TypedMap<PolicyKey, PolicyVerdict>;
+  readonly policyPeers: TypedMap<PeerKey, TableRef>;
+  readonly policyTables: TypedMap<TableKey, PolicyVerdict>;
   readonly pairs: TypedMap<PairKey, PairValue>;
   /** A set of pairs of L7 sets; the value carries nothing. Equal sets need no entry. */
   readonly widenings: TypedMap<WideningKey, true>;

@@ -18,7 +18,9 @@ export interface DatapathOptions {
   /** Where a bpffs is mounted. */
   readonly bpffs: string;
   /** Sizes of maps that are made now; adopted maps keep theirs. */
-  readonly capacity?: Partial<Readonly<Record<'policy' | 'ipcache' | 'endpoints' | 'connections', number>>>;
+  readonly capacity?: Partial<
+    Readonly<Record<'policyPeers' | 'policyTables' | 'ipcache' | 'endpoints' | 'connections', number>>
+  >;
   /** Report new allowed connections as events too (drops and redirects always are). Default true. */
   readonly reportAllowed?: boolean;
 }

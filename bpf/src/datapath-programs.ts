@@ -171,12 +171,13 @@ function constantsOf(program: FdHandle): Uint8Array {
 }
 
 function capacities(options: DatapathOptions, pins: PinFolder): ReadonlyMap<string, number> {
-  const { policy, ipcache, endpoints, connections } = options.capacity ?? {};
+  const { policyPeers, policyTables, ipcache, endpoints, connections } = options.capacity ?? {};
   const wanted = new Map<string, number>();
   const want = (map: string, entries: number | undefined): void => {
     if (entries !== undefined) wanted.set(map, entries);
   };
-  want('policy', policy);
+  want('policy_peers', policyPeers);
+  want('policy_tables', policyTables);
   want('ipcache', ipcache);
   want('endpoints', endpoints);
   want('local_addresses', endpoints);

@@ -7,7 +7,7 @@ import { detachPrograms, type InterfaceRole, inspect, loadPrograms, required } f
 import { type DatapathEvent, decodeEvents, type EventStream } from './events.ts';
 import { kernelArray, kernelMap } from './kernel-map.ts';
 import { u32 } from './layout.ts';
-import { layouts } from './layouts.ts';
+import { codes, layouts } from './layouts.ts';
 import { type FdHandle, native } from './native.ts';
 import { type Ifindex, ifindex } from './numbers.ts';
 import { openPinFolder, pinFolders, removePinFolder } from './pin-folder.ts';
@@ -208,9 +208,20 @@ export function datapathMaps(handles: Readonly<Record<string, FdHandle>>): Datap
       'subjects',
       codecs.subjectNumber,
       codecs.subject,
-      (value) => value.generation === 0,
+      ({ ingress, egress }) => ingress === codes.generation.none && egress === codes.generation.none,
     ),
-    policy: kernelMap(required(handles, 'policy'), 'policy', codecs.policyKey, codecs.policyVerdict),
+    policyPeers: kernelMap(
+      required(handles, 'policy_peers'),
+      'policy_peers',
+      codecs.peerKey,
+      codecs.tableRef,
+    ),
+    policyTables: kernelMap(
+      required(handles, 'policy_tables'),
+      'policy_tables',
+      codecs.tableKey,
+      codecs.policyVerdict,
+    ),
     pairs: kernelMap(required(handles, 'pairs'), 'pairs', codecs.pair, codecs.pairValue),
     widenings: kernelMap(required(handles, 'widenings'), 'widenings', codecs.widening, codecs.present),
   });

@@ -8,19 +8,22 @@ export {
   openDatapath,
   removeDatapath,
 } from './datapath.ts';
-export type {
-  Connection,
-  DatapathMaps,
-  EndpointValue,
-  FlowEnd,
-  LocalAddressValue,
-  PairKey,
-  PairValue,
-  PolicyDirection,
-  PolicyKey,
-  PolicyVerdict,
-  SubjectValue,
-  WideningKey,
+export {
+  type Connection,
+  type DatapathMaps,
+  type EndpointValue,
+  type FlowEnd,
+  type LocalAddressValue,
+  lengthsOf,
+  type PairKey,
+  type PairValue,
+  type PeerKey,
+  type PolicyDirection,
+  type PolicyVerdict,
+  type SubjectValue,
+  type TableKey,
+  type TableRef,
+  type WideningKey,
 } from './datapath-maps.ts';
 export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { InterfaceRole } from './datapath-programs.ts';
@@ -41,12 +44,15 @@ export {
   identityNumber,
   ifindex,
   noSet,
+  openGeneration,
   type ProxyPort,
   proxyPort,
   type SetNumber,
   type SubjectNumber,
   setNumber,
   subjectNumber,
+  type TableNumber,
+  tableNumber,
   worldIdentity,
 } from './numbers.ts';
 export { type ConnectionEnds, internetChecksum, openingPacket } from './opening-packet.ts';

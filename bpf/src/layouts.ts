@@ -2,7 +2,7 @@ import { addressBytes, addressFromBytes, type IpAddress } from './address.ts';
 import { be16, type Field, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 
 /** Raised with every change of lib/shared.h (WEIR_LAYOUT there); maps are pinned under it. */
-export const layoutVersion = 4;
+export const layoutVersion = 5;
 
 const address: Field<IpAddress> = {
   bytes: 16,
@@ -20,20 +20,10 @@ export const layouts = Object.freeze({
   endpoint: layout('weir_endpoint', { identity: u32, subject: u32 }),
   localAddress: layout('weir_local_address', { ifindex: u32, identity: u32, subject: u32 }),
   prefix: layout('weir_prefix', { prefix_length: u32, address }),
-  subject: layout('weir_subject', {
-    generation: u32,
-    enforce_ingress: u8,
-    enforce_egress: u8,
-    reserved: reserved(2, 2),
-  }),
-  policyKey: layout('weir_policy_key', {
-    prefix_length: u32,
-    generation: u32,
-    identity: u32,
-    direction: u8,
-    protocol: u8,
-    port: be16,
-  }),
+  subject: layout('weir_subject', { ingress: u32, egress: u32 }),
+  peerKey: layout('weir_peer_key', { generation: u32, identity: u32 }),
+  table: layout('weir_table', { table: u32, lengths: u32 }),
+  tableKey: layout('weir_table_key', { table: u32, port: u16, protocol: u8, length: u8 }),
   policyValue: layout('weir_policy_value', { set: u32, verdict: u8, reserved: reserved(3) }),
   pair: layout('weir_pair', { egress_set: u32, ingress_set: u32 }),
   pairValue: layout('weir_pair_value', { proxy_port: u16, reserved: reserved(2, 2) }),
@@ -88,6 +78,7 @@ export const layouts = Object.freeze({
 export const codes = Object.freeze({
   direction: Object.freeze({ ingress: 0, egress: 1 }),
   hook: Object.freeze({ 'from-workload': 0, 'to-workload': 1, 'from-network': 2 }),
+  generation: Object.freeze({ none: 0, open: 1 }),
   verdict: Object.freeze({ allow: 1, deny: 2, l7: 3 }),
   event: Object.freeze({ drop: 1, allow: 2, redirect: 3 }),
   flow: Object.freeze({

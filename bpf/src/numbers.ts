@@ -8,8 +8,10 @@ export type IdentityNumber = Branded<number, 'IdentityNumber'>;
 export type SubjectNumber = Branded<number, 'SubjectNumber'>;
 /** Number the reconciler gave an L7 set, from 1; 0 is "this direction asks for no L7". */
 export type SetNumber = Branded<number, 'SetNumber'>;
-/** Number of one complete version of one subject policy, from 1, never given twice in an instance. */
+/** Number of one version of one direction policy; 1 is "not enforced", others are never given twice in an instance. */
 export type Generation = Branded<number, 'Generation'>;
+/** Number of a port table, from 1, never given twice while the agent runs. */
+export type TableNumber = Branded<number, 'TableNumber'>;
 /** TCP port of a class's listener on loopback, host order. */
 export type ProxyPort = Branded<number, 'ProxyPort'>;
 
@@ -19,6 +21,8 @@ export const hostIdentity = identityNumber(1);
 export const worldIdentity = identityNumber(2);
 /** Stands for any peer in policy entries. */
 export const anyIdentity = identityNumber(0);
+/** In force where a direction is not enforced. */
+export const openGeneration = generation(1);
 /** No L7 asked for. */
 export const noSet = setNumber(0);
 
@@ -45,6 +49,11 @@ export function setNumber(value: number): SetNumber {
 /** Checks a generation. Throws RangeError outside 32 bits. */
 export function generation(value: number): Generation {
   return within(value, 0, 0xffffffff, 'generation') as Generation;
+}
+
+/** Checks a table number. Throws RangeError outside 32 bits. */
+export function tableNumber(value: number): TableNumber {
+  return within(value, 1, 0xffffffff, 'table number') as TableNumber;
 }
 
 /** Checks a proxy port. Throws RangeError outside 1..65535. */

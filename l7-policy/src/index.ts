@@ -19,7 +19,14 @@ export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdi
 export { rewriteHeaders } from './judge/match-http.ts';
 export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';
 export { apiKeyByName, carriesTopics } from './model/kafka-api.ts';
-export type { EndpointState, EngineDelta, EngineState, EngineUpdate, SubjectChange } from './types/delta.ts';
+export type {
+  DirectionChange,
+  EndpointState,
+  EngineDelta,
+  EngineState,
+  EngineUpdate,
+  MovedPeer,
+} from './types/delta.ts';
 export type { Engine, EngineOptions, IdentityAllocator } from './types/engine.ts';
 export type {
   Explanation,
@@ -62,16 +69,19 @@ export type { SourceRef } from './types/source-ref.ts';
 export type {
   ClassId,
   Direction,
-  Enforced,
+  DirectionId,
+  DirectionPolicy,
   EntryVerdict,
   L7Class,
   L7Set,
   L7SetId,
   L7Slot,
-  PolicyMapEntry,
+  PortTable,
   SlotId,
   SlotTls,
   SubjectKey,
   SubjectPolicy,
+  TableEntry,
+  TableId,
 } from './types/subject-policy.ts';
-export { classId, l7SetId, subjectKey } from './types/subject-policy.ts';
+export { classId, directionId, l7SetId, subjectKey, tableId } from './types/subject-policy.ts';

@@ -1,4 +1,4 @@
-import { type Generation, generation } from '@weir/bpf';
+import { type Generation, generation, openGeneration } from '@weir/bpf';
 import type { ClassId, L7SetId, SubjectKey } from '@weir/l7-policy';
 import { createNumbering, type Numbering } from './numbers.ts';
 
@@ -23,6 +23,8 @@ export interface Allocation {
   readonly sets: Numbering<L7SetId>;
   readonly proxyPorts: Numbering<ClassId>;
   newGeneration(): Generation;
+  /** The kernel holds this generation: a lost store must not give it a second time. */
+  seen(generation: Generation): void;
   /** Puts on disk what was taken or released since the last time. Before the kernel or Envoy learns of it. */
   save(): void;
 }
@@ -39,20 +41,13 @@ export interface PortRange {
 const GENERATION_BLOCK = 4096;
 const LAST_NUMBER = 0xffff_ffff;
 
-/**
- * Starts with what `store` holds. `seenGeneration` is the highest generation that the kernel holds:
- * a lost store must not give a number twice.
- */
-export function createAllocation(
-  store: AllocationStore,
-  ports: PortRange,
-  seenGeneration: number,
-): Allocation {
+/** Starts with what `store` holds. */
+export function createAllocation(store: AllocationStore, ports: PortRange): Allocation {
   const stored = store.load() ?? { subjects: [], sets: [], proxyPorts: [], nextGeneration: 1 };
   const subjects = createNumbering({ first: 1, last: LAST_NUMBER, what: 'subject number' }, stored.subjects);
   const sets = createNumbering({ first: 1, last: LAST_NUMBER, what: 'L7 set number' }, stored.sets);
   const proxyPorts = createNumbering({ ...ports, what: 'proxy port' }, stored.proxyPorts);
-  let next = Math.max(stored.nextGeneration, seenGeneration + 1);
+  let next = Math.max(stored.nextGeneration, openGeneration + 1);
   let reserved = next;
   let saved = '';
 
@@ -74,6 +69,9 @@ export function createAllocation(
     sets,
     proxyPorts,
     save,
+    seen(found) {
+      next = Math.max(next, found + 1);
+    },
     newGeneration() {
       if (next >= reserved) {
         reserved = next + GENERATION_BLOCK;

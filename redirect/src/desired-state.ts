@@ -1,10 +1,12 @@
 import type {
   ClassId,
+  DirectionChange,
+  DirectionId,
+  DirectionPolicy,
   Identity,
   L7Class,
   L7Set,
   L7SetId,
-  PolicyMapEntry,
   SubjectKey,
   SubjectPolicy,
 } from '@weir/l7-policy';
@@ -20,14 +22,6 @@ export interface DesiredEndpoint {
   readonly subject: SubjectKey;
 }
 
-/** One step from a version of a subject policy to the next. An entry whose verdict changed stands in both lists. */
-export interface SubjectStep {
-  readonly before: SubjectPolicy;
-  readonly after: SubjectPolicy;
-  readonly added: readonly PolicyMapEntry[];
-  readonly removed: readonly PolicyMapEntry[];
-}
-
 /** All that the kernel should enforce. Values are immutable: an unchanged part is the same object. */
 export interface DesiredState {
   readonly endpoints: readonly DesiredEndpoint[];
@@ -35,8 +29,10 @@ export interface DesiredState {
   readonly uplinks: readonly number[];
   /** The policy of every subject that an endpoint names. */
   readonly subjects: ReadonlyMap<SubjectKey, SubjectPolicy>;
-  /** Steps that led to the present versions, oldest first: where they are known, nothing else is compared. */
-  readonly steps: ReadonlyMap<SubjectKey, readonly SubjectStep[]>;
+  /** Every direction policy that a subject names. */
+  readonly directions: ReadonlyMap<DirectionId, DirectionPolicy>;
+  /** Changes that led to the present versions, oldest first: where they are known, nothing else is compared. */
+  readonly steps: ReadonlyMap<DirectionId, readonly DirectionChange[]>;
   /** Address prefixes beyond the endpoints' own. */
   readonly ipcache: ReadonlyMap<string, Identity>;
   readonly sets: ReadonlyMap<L7SetId, L7Set>;

@@ -20,28 +20,24 @@ import {
   subjectNumber,
   type WideningKey,
 } from '@weir/bpf';
-import type { ClassId, L7Class, L7Set, L7SetId, SubjectKey, SubjectPolicy } from '@weir/l7-policy';
+import type { ClassId, L7Class, L7Set, L7SetId, SubjectKey } from '@weir/l7-policy';
 import { type AllocationStore, createAllocation, type PortRange } from './allocation.ts';
 import type { DesiredEndpoint, DesiredState } from './desired-state.ts';
 import type { Kernel } from './kernel.ts';
+import type { MapUsage } from './map-room.ts';
 import { mirrorMap } from './mirror.ts';
-import { openSubjectTable, type PreparedChange } from './subject-table.ts';
+import { type HeldSubject, openSubjectTable, type PreparedSubjects } from './subject-table.ts';
 import { wideningsOf } from './widenings.ts';
 
 /** What became of one call of `apply`. */
 export interface ApplyReport {
-  /** Subjects whose new version is not in force, and why; their last version still is. */
+  /** Subjects of which something new is not in force, and why; the last version of it still is. */
   readonly held: readonly HeldSubject[];
   /** Endpoints that could not be protected: nothing of theirs was changed. */
   readonly unattached: readonly { readonly endpoint: string; readonly error: unknown }[];
   /** Subjects that were switched to a new version. */
   readonly switched: readonly SubjectKey[];
 }
-
-/** A subject that keeps its last version. */
-export type HeldSubject =
-  | { readonly kind: 'waits-for-proxy'; readonly subject: SubjectKey; readonly classes: readonly ClassId[] }
-  | { readonly kind: 'refused-by-kernel'; readonly subject: SubjectKey; readonly error: unknown };
 
 /** Keeps the kernel equal to what is desired, in an order in which nothing is ever redirected to nobody. */
 export interface Redirector {
@@ -55,21 +51,22 @@ export interface Redirector {
   release(id: ClassId): void;
   /** The class of a listener's port. */
   classAt(port: ProxyPort): ClassId | undefined;
+  /** How full the policy maps are. */
+  usage(): readonly MapUsage[];
 }
 
 /**
  * Reads what the kernel enforces now and takes it over.
  *
  * Order of effects in `apply`, so that each step stands on those before it:
- * 1. pairs of classes that are ready; 2. new entries, under new generations or for identities nobody has yet;
- * 3. identities, endpoints, programs; 4. the switch of each generation, one write each; 5. removal, in the
- * other order. A subject that needs a class which is not ready keeps its last version; one that has none
- * yet is written all the same, and its L7 connections are refused until the class is ready.
+ * 1. pairs of classes that are ready; 2. tables, then new versions of direction policies, or peers in versions in
+ * force for identities that no address bears yet; 3. identities, endpoints, programs; 4. the switch of each subject,
+ * one write each; 5. removal, in the other order. A direction that needs a class which is not ready keeps its last
+ * version; one that has none yet is written all the same, and its L7 connections are refused until the class is ready.
  */
 export function openRedirector(kernel: Kernel, store: AllocationStore, ports: PortRange): Redirector {
   const { maps } = kernel;
-  const seen = Math.max(0, ...[...maps.policy.entries()].map(([{ generation }]) => generation));
-  const allocation = createAllocation(store, ports, seen);
+  const allocation = createAllocation(store, ports);
   const subjects = openSubjectTable(kernel, allocation);
   const pairs = mirrorMap(maps.pairs, pairName, (left, right) => left.proxyPort === right.proxyPort);
   const widenings = mirrorMap(
@@ -102,25 +99,24 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     const wideningDiff = widenings.diff(wideningsOf(knownSets.values()).map(wideningEntry));
     widenings.write(wideningDiff.add);
 
-    const { changes, held } = prepareSubjects(desired);
     try {
-      const unattached = switchOver(desired, changes);
-      for (const { prepared } of changes) prepared.clean();
+      const prepared = prepareSubjects(desired);
+      const unattached = switchOver(desired, prepared);
       subjects.removeOthers(new Set(desired.endpoints.map(({ subject }) => subject)));
+      subjects.clean();
       removeUnusedPairs(desired.classes);
       widenings.remove(wideningDiff.remove);
-      return { held, unattached, switched: changes.map(({ subject }) => subject) };
-    } finally {
-      for (const { prepared } of changes) prepared.abandon();
+      return { held: prepared.held, unattached, switched: prepared.switched };
+    } catch (error) {
+      subjects.abandon();
+      throw error;
     }
   }
 
-  /** Works out and writes each subject's new version, without putting it in force. */
-  function prepareSubjects(desired: DesiredState): {
-    changes: readonly Change[];
-    held: readonly HeldSubject[];
-  } {
+  /** Works out and writes what subjects need, without putting it in force. */
+  function prepareSubjects(desired: DesiredState): PreparedSubjects {
     const known = new Set<IdentityNumber>(ipcache.values());
+    const wanted = new Set<IdentityNumber>(ipcacheOf(desired).map(([, identity]) => identity));
     // Once it had a pair, a class whose listener is gone refuses by itself: only new ones are waited for.
     const present = new Set([...pairs.keys()].map(pairName));
     const waiting = classesBySet(
@@ -128,47 +124,36 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
         (item) => !desired.ready.has(item.id) && !present.has(pairName(pairKey(item))),
       ),
     );
-    const changes: Change[] = [];
-    const held: HeldSubject[] = [];
-    for (const subject of new Set(desired.endpoints.map((endpoint) => endpoint.subject))) {
-      const policy = desired.subjects.get(subject);
-      if (policy === undefined) throw new Error(`subject ${subject} has no policy: an endpoint names it`);
-      const isNew = !subjects.has(subject);
-      const classes = isNew ? [] : classesOf(policy, waiting);
-      if (classes.length > 0) {
-        held.push({ kind: 'waits-for-proxy', subject, classes });
-        continue;
-      }
-      const change = subjects.plan(
-        subject,
-        policy,
-        desired.steps.get(subject) ?? [],
-        (identity) => !known.has(identity),
-      );
-      if (change === undefined) continue;
-      try {
-        changes.push({ subject, isNew, prepared: subjects.prepare(change) });
-      } catch (error) {
-        held.push({ kind: 'refused-by-kernel', subject, error });
-      }
-    }
-    return { changes, held };
+    return subjects.prepare({
+      subjects: [...new Set(desired.endpoints.map(({ subject }) => subject))].map((subject) => {
+        const policy = desired.subjects.get(subject);
+        if (policy === undefined) throw new Error(`subject ${subject} has no policy: an endpoint names it`);
+        return policy;
+      }),
+      directions: desired.directions,
+      steps: desired.steps,
+      waitsFor: ({ sets }) =>
+        waiting.size === 0 ? [] : [...new Set(sets.flatMap((set) => waiting.get(set) ?? []))],
+      isNew: (identity) => !known.has(identity),
+      isGoing: (identity) => !wanted.has(identity),
+    });
   }
 
   /** Identities, endpoints and programs, with the switch of each subject at its place between them. */
-  function switchOver(desired: DesiredState, changes: readonly Change[]): ApplyReport['unattached'] {
-    const identities = ipcache.diff(ipcacheOf(desired));
+  function switchOver(desired: DesiredState, prepared: PreparedSubjects): ApplyReport['unattached'] {
+    const allowed = ipcacheOf(desired).filter(([, identity]) => !prepared.refused.has(identity));
+    const identities = ipcache.diff(prepared.refused.size === 0 ? ipcacheOf(desired) : allowed);
     ipcache.write([...identities.add, ...identities.change]);
     // An address that is new here resolved to a wider prefix, or to the world, until now.
     if (identities.add.length + identities.change.length > 0) kernel.bumpIpcacheEpoch();
-    for (const { isNew, prepared } of changes) if (isNew) prepared.commit();
+    prepared.commit('new');
 
     const local = localAddresses.diff(desired.endpoints.flatMap(localAddressesOf));
     const attached = endpoints.diff(desired.endpoints.map(endpointEntry));
     localAddresses.write([...local.add, ...local.change]);
     endpoints.write([...attached.add, ...attached.change]);
     const unattached = attachMissing(desired);
-    for (const { isNew, prepared } of changes) if (!isNew) prepared.commit();
+    prepared.commit('others');
 
     for (const interfaceNumber of attached.remove) kernel.detach(interfaceNumber);
     endpoints.remove(attached.remove);
@@ -260,18 +245,13 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     portOf,
     apply,
     drained,
+    usage: subjects.usage,
     classAt: (port) => allocation.proxyPorts.keyOf(port),
     release(id) {
       allocation.proxyPorts.release(id);
       allocation.save();
     },
   };
-}
-
-interface Change {
-  readonly subject: SubjectKey;
-  readonly isNew: boolean;
-  readonly prepared: PreparedChange;
 }
 
 function ipcacheOf(desired: DesiredState): (readonly [IpPrefix, IdentityNumber])[] {
@@ -293,18 +273,6 @@ function classesBySet(classes: readonly L7Class[]): ReadonlyMap<L7SetId, readonl
     }
   }
   return bySet;
-}
-
-function classesOf(
-  policy: SubjectPolicy,
-  bySet: ReadonlyMap<L7SetId, readonly ClassId[]>,
-): readonly ClassId[] {
-  if (bySet.size === 0) return [];
-  const found = new Set<ClassId>();
-  for (const { verdict } of policy.entries) {
-    if (verdict.kind === 'l7') for (const id of bySet.get(verdict.set) ?? []) found.add(id);
-  }
-  return [...found];
 }
 
 function pairName({ egressSet, ingressSet }: PairKey): string {

@@ -1,88 +1,97 @@
 import {
   type Generation,
   type IdentityNumber,
+  identityNumber,
+  openGeneration,
   type SetNumber,
   type SubjectNumber,
   type SubjectValue,
   subjectNumber,
 } from '@weir/bpf';
-import { type L7SetId, type SubjectKey, type SubjectPolicy, subjectKey } from '@weir/l7-policy';
-import type { Allocation } from './allocation.ts';
-import type { SubjectStep } from './desired-state.ts';
-import type { Kernel } from './kernel.ts';
 import {
-  diffEntries,
-  diffSteps,
-  entryKey,
-  type KernelEntries,
-  type KernelEntry,
-  kernelEntries,
-  policyKey,
-} from './policy-entry.ts';
+  type ClassId,
+  type Direction,
+  type DirectionPolicy,
+  type L7SetId,
+  type MovedPeer,
+  type SubjectKey,
+  type SubjectPolicy,
+  subjectKey,
+} from '@weir/l7-policy';
+import type { Allocation } from './allocation.ts';
+import type { DesiredState } from './desired-state.ts';
+import { type DirectionVersions, openDirectionVersions, type Version } from './direction-versions.ts';
+import type { Kernel } from './kernel.ts';
+import type { MapUsage } from './map-room.ts';
+import { movesBetween } from './moves-between.ts';
+import { openPolicyTables, type PolicyTables } from './policy-tables.ts';
 
-/** A change of one subject, worked out but not yet written. */
-export type SubjectChange = InPlaceChange | GenerationChange;
+/** A subject of which something keeps its last version. */
+export type HeldSubject =
+  | { readonly kind: 'waits-for-proxy'; readonly subject: SubjectKey; readonly classes: readonly ClassId[] }
+  | { readonly kind: 'refused-by-kernel'; readonly subject: SubjectKey; readonly error: unknown };
 
-/** Entries of identities that no address has yet, or has no more: no living connection can notice. */
-interface InPlaceChange {
-  readonly kind: 'in-place';
-  readonly key: SubjectKey;
-  readonly policy: SubjectPolicy;
-  readonly current: InForce;
-  readonly write: readonly KernelEntry[];
-  readonly remove: readonly KernelEntry[];
+/** What the subjects should have, and what is known of peers and proxy meanwhile. */
+export interface WantedSubjects extends Pick<DesiredState, 'directions' | 'steps'> {
+  readonly subjects: readonly SubjectPolicy[];
+  /** Classes that a direction policy leads to and that must be waited for. */
+  readonly waitsFor: (policy: DirectionPolicy) => readonly ClassId[];
+  /** No address bears the identity yet. */
+  readonly isNew: (identity: IdentityNumber) => boolean;
+  /** No address will bear it after this turn. */
+  readonly isGoing: (identity: IdentityNumber) => boolean;
 }
 
-/** A complete new version, switched in with one write. */
-interface GenerationChange {
-  readonly kind: 'generation';
-  readonly key: SubjectKey;
-  readonly policy: SubjectPolicy;
-  readonly entries: Map<string, KernelEntry>;
+/** Versions that stand in the kernel and wait for their moment. */
+export interface PreparedSubjects {
+  readonly held: readonly HeldSubject[];
+  /** Subjects that `commit` switches. */
+  readonly switched: readonly SubjectKey[];
+  /** Identities whose entries were refused: no address may come to bear them. */
+  readonly refused: ReadonlySet<IdentityNumber>;
+  /** Switches subjects, one write each: the new ones, which no endpoint names yet, or the others. */
+  commit(which: 'new' | 'others'): void;
 }
 
-interface InForce extends SubjectValue {
-  /** Changed in place only by changes in place, after the kernel has taken them. */
-  readonly entries: Map<string, KernelEntry>;
-  /** The value that `entries` were compiled from; undefined for what an earlier process wrote. */
-  readonly policy: SubjectPolicy | undefined;
-}
-
-/** Whether no address bears the identity yet, or any more. */
-export type Idle = (identity: IdentityNumber) => boolean;
-
-/** The subject policies in the kernel: which generation is in force, and what stands under it. */
+/** The subjects in the kernel, and which versions of direction policies they are on. */
 export interface SubjectTable {
-  has(key: SubjectKey): boolean;
-  /** What must be written so that `policy` is in force; undefined when it is. */
-  plan(
-    key: SubjectKey,
-    policy: SubjectPolicy,
-    steps: readonly SubjectStep[],
-    idle: Idle,
-  ): SubjectChange | undefined;
-  /** Writes the entries of a change. In-place additions take effect here, a generation only when it is switched. */
-  prepare(change: SubjectChange): PreparedChange;
-  /** Deletes subjects that are not among `wanted`, with their entries. Only when no endpoint names them any more. */
-  removeOthers(wanted: ReadonlySet<SubjectKey>): void;
-  /** L7 sets that a version in force refers to. */
-  setsInForce(): ReadonlySet<SetNumber>;
-}
-
-/** Entries that stand in the kernel and wait for their moment. */
-export interface PreparedChange {
-  /** Puts the change in force with one write. */
-  commit(): void;
-  /** Deletes what the version before it left. After `commit`. */
+  /** Works out what must change and writes it without putting it in force, but for peers that nobody bears yet. */
+  prepare(wanted: WantedSubjects): PreparedSubjects;
+  /** Deletes what versions in force have no use for. After `commit`. */
   clean(): void;
-  /** Takes back what `prepare` wrote. Does nothing after `commit`. */
+  /** Deletes what was prepared and not committed. */
   abandon(): void;
+  /** Deletes subjects that are not among `wanted`. Only when no endpoint names them any more. */
+  removeOthers(wanted: ReadonlySet<SubjectKey>): void;
+  /** L7 sets that a version in force leads to. */
+  setsInForce(): ReadonlySet<SetNumber>;
+  usage(): readonly MapUsage[];
 }
 
-/** Reads what stands in the kernel; entries that belong to no generation in force are deleted. */
+/** null: not enforced. */
+type Target = Version | null;
+type InForce = Readonly<Record<Direction, Target>>;
+
+const directions = ['ingress', 'egress'] as const;
+
+/** Reads what stands in the kernel. */
 export function openSubjectTable(kernel: Kernel, allocation: Allocation): SubjectTable {
-  const { subjects, policy: policies } = kernel.maps;
-  const inForce = readInForce(kernel, allocation);
+  const map = kernel.maps.subjects;
+  const tables: PolicyTables = openPolicyTables(kernel.maps.policyTables, numberOf);
+  const versions: DirectionVersions = openDirectionVersions(
+    kernel.maps.policyPeers,
+    tables,
+    allocation.newGeneration,
+  );
+  const inForce = new Map<SubjectKey, InForce>();
+  allocation.seen(versions.lastSeen);
+  for (const [number, { ingress, egress }] of map.entries()) {
+    if (number === 0) continue;
+    for (const generation of [ingress, egress]) allocation.seen(generation);
+    const key = allocation.subjects.keyOf(number) ?? adoptStray(number, allocation);
+    put(key, { ingress: adopt(ingress), egress: adopt(egress) });
+  }
+  versions.dropUnused();
 
   function numberOf(set: L7SetId): SetNumber {
     const number = allocation.sets.get(set);
@@ -91,146 +100,128 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
     return number as SetNumber;
   }
 
-  function plan(
-    key: SubjectKey,
-    policy: SubjectPolicy,
-    steps: readonly SubjectStep[],
-    idle: Idle,
-  ): SubjectChange | undefined {
-    const current = inForce.get(key);
-    if (current?.policy === policy) return undefined;
-    const whole = (): Map<string, KernelEntry> => kernelEntries(policy.entries, numberOf);
-    if (current === undefined) return { kind: 'generation', key, policy, entries: whole() };
-    const { write, remove } = leadsTo(steps, current.policy, policy)
-      ? diffSteps(steps, current.entries, numberOf)
-      : diffEntries(current.entries, whole());
-    const sameEnforcement =
-      current.enforceIngress === policy.enforced.ingress && current.enforceEgress === policy.enforced.egress;
-    if (sameEnforcement && write.length === 0 && remove.length === 0) {
-      inForce.set(key, { ...current, policy });
-      return undefined;
-    }
-    const unnoticed = ({ identity }: KernelEntry): boolean => identity !== 0 && idle(identity);
-    if (sameEnforcement && write.every(unnoticed) && remove.every(unnoticed)) {
-      return { kind: 'in-place', key, policy, current, write, remove };
-    }
-    return { kind: 'generation', key, policy, entries: whole() };
+  function adopt(generation: Generation): Target {
+    return generation === openGeneration ? null : versions.adopted(generation);
   }
 
-  function prepare(change: SubjectChange): PreparedChange {
-    const { key, policy } = change;
+  function put(key: SubjectKey, after: InForce | undefined): void {
     const before = inForce.get(key);
-    return change.kind === 'in-place'
-      ? prepareInPlace(change)
-      : prepareGeneration(key, policy, change.entries, before);
-  }
-
-  function prepareInPlace({ key, policy, current, write, remove }: InPlaceChange): PreparedChange {
-    const { generation } = current;
-    const keyed = write.map((entry) => [policyKey(generation, entry), entry.verdict] as const);
-    let committed = false;
-    policies.setBatch(keyed);
-    return {
-      commit() {
-        committed = true;
-        for (const entry of remove) current.entries.delete(entryKey(entry));
-        for (const entry of write) current.entries.set(entryKey(entry), entry);
-        inForce.set(key, { ...current, policy });
-      },
-      clean: () => void policies.deleteBatch(remove.map((entry) => policyKey(generation, entry))),
-      abandon() {
-        if (committed) return;
-        policies.deleteBatch(keyed.map(([writtenKey]) => writtenKey));
-        const replaced = write.flatMap((entry) => current.entries.get(entryKey(entry)) ?? []);
-        policies.setBatch(replaced.map((entry) => [policyKey(generation, entry), entry.verdict] as const));
-      },
-    };
-  }
-
-  function prepareGeneration(
-    key: SubjectKey,
-    policy: SubjectPolicy,
-    entries: Map<string, KernelEntry>,
-    before: InForce | undefined,
-  ): PreparedChange {
-    const generation = allocation.newGeneration();
-    let committed = false;
-    const abandon = (): void => {
-      if (!committed) deleteEntries(generation, entries);
-    };
-    try {
-      policies.setBatch(
-        [...entries.values()].map((entry) => [policyKey(generation, entry), entry.verdict] as const),
-      );
-    } catch (error) {
-      abandon();
-      throw error;
+    for (const direction of directions) {
+      before?.[direction]?.users.delete(key);
     }
-    return {
-      abandon,
-      commit() {
-        const { ingress: enforceIngress, egress: enforceEgress } = policy.enforced;
-        const value = { generation, enforceIngress, enforceEgress };
-        subjects.set(subjectNumber(allocation.subjects.take(key)), value);
-        committed = true;
-        inForce.set(key, { ...value, entries, policy });
-      },
-      clean() {
-        if (before !== undefined) deleteEntries(before.generation, before.entries);
-      },
-    };
+    if (after === undefined) inForce.delete(key);
+    else inForce.set(key, after);
+    for (const direction of directions) after?.[direction]?.users.add(key);
   }
 
-  function deleteEntries(generation: Generation, entries: KernelEntries): void {
-    policies.deleteBatch([...entries.values()].map((entry) => policyKey(generation, entry)));
+  function numberOfSubject(key: SubjectKey): SubjectNumber {
+    return subjectNumber(allocation.subjects.take(key));
+  }
+
+  function prepare(wanted: WantedSubjects): PreparedSubjects {
+    const held: HeldSubject[] = [];
+    const refused = new Set<IdentityNumber>();
+    const failures = new Map<DirectionPolicy, unknown>();
+    const changes = new Map<SubjectKey, InForce>();
+    const policies = new Map(wanted.subjects.map((policy) => [policy.key, policy]));
+    const isNew = (key: SubjectKey): boolean => !inForce.has(key);
+
+    /** Whether everybody on the version is to have this policy. */
+    function isWantedByAll({ users }: Version, { id, direction }: DirectionPolicy): boolean {
+      return [...users].every((user) => {
+        const policy = policies.get(user);
+        return policy === undefined || policy[direction] === id;
+      });
+    }
+
+    function isUnnoticed({ peer, after }: MovedPeer): boolean {
+      return after === null ? wanted.isGoing(identityNumber(peer)) : wanted.isNew(identityNumber(peer));
+    }
+
+    function find(current: Target | undefined, policy: DirectionPolicy): Version {
+      const known = versions.of(policy);
+      if (known !== undefined) return known;
+      const failed = failures.get(policy);
+      if (failed !== undefined) throw failed;
+      if (current === null || current === undefined) return versions.create(policy);
+      if (current.policy === undefined && versions.recognise(current, policy)) return current;
+      if (current.policy?.id !== policy.id) return versions.create(policy);
+      const moved = movesBetween(current.policy, policy, wanted.steps.get(policy.id) ?? []);
+      try {
+        if (!isWantedByAll(current, policy) || !moved.every(isUnnoticed)) return versions.create(policy);
+        versions.change(current, policy, moved);
+        return current;
+      } catch (error) {
+        for (const { peer, after } of moved) if (after !== null) refused.add(identityNumber(peer));
+        throw error;
+      }
+    }
+
+    /** The version for one direction; undefined for a new subject that was refused. */
+    function choose(key: SubjectKey, direction: Direction): Target | undefined {
+      const current = inForce.get(key)?.[direction];
+      const id = policies.get(key)?.[direction] ?? null;
+      if (id === null) return null;
+      const policy = wanted.directions.get(id);
+      if (policy === undefined) throw new Error(`subject ${key} names a direction policy that is not there`);
+      if (current?.policy === policy) return current;
+      // What protects a new workload is not waited for: its L7 connections find no pair and are refused.
+      const classes = current === undefined ? [] : wanted.waitsFor(policy);
+      if (classes.length > 0) {
+        held.push({ kind: 'waits-for-proxy', subject: key, classes });
+        return current;
+      }
+      try {
+        return find(current, policy);
+      } catch (error) {
+        failures.set(policy, error);
+        held.push({ kind: 'refused-by-kernel', subject: key, error });
+        return current;
+      }
+    }
+
+    // Those in force first: a version that can be changed in place serves new subjects as well.
+    for (const key of [...policies.keys()].sort((a, b) => Number(isNew(a)) - Number(isNew(b)))) {
+      const before = inForce.get(key);
+      const [ingress, egress] = [choose(key, 'ingress'), choose(key, 'egress')];
+      // A new subject without a version is denied everything.
+      if (ingress === undefined || egress === undefined) continue;
+      if (before?.ingress !== ingress || before.egress !== egress) changes.set(key, { ingress, egress });
+    }
+    const fresh = new Set([...changes.keys()].filter(isNew));
+
+    return {
+      held,
+      refused,
+      switched: [...changes.keys()],
+      commit(which) {
+        const due = [...changes].filter(([key]) => fresh.has(key) === (which === 'new'));
+        map.setBatch(due.map(([key, after]) => [numberOfSubject(key), subjectValue(after)]));
+        for (const [key, after] of due) put(key, after);
+      },
+    };
   }
 
   return {
-    has: (key) => inForce.has(key),
-    plan,
     prepare,
+    clean: versions.clean,
+    abandon: versions.dropUnused,
     removeOthers(wanted) {
-      for (const [key, { generation, entries }] of inForce) {
-        if (wanted.has(key)) continue;
-        subjects.delete(subjectNumber(allocation.subjects.take(key)));
-        deleteEntries(generation, entries);
-        inForce.delete(key);
+      const gone = [...inForce.keys()].filter((key) => !wanted.has(key));
+      map.deleteBatch(gone.map(numberOfSubject));
+      for (const key of gone) {
+        put(key, undefined);
         allocation.subjects.release(key);
       }
     },
-    setsInForce() {
-      const sets = new Set<SetNumber>();
-      for (const { entries } of inForce.values()) {
-        for (const { verdict } of entries.values()) if (verdict.kind === 'l7') sets.add(verdict.set);
-      }
-      return sets;
-    },
+    setsInForce: tables.sets,
+    usage: () => [versions.usage(), tables.usage()],
   };
 }
 
-function readInForce(kernel: Kernel, allocation: Allocation): Map<SubjectKey, InForce> {
-  const { subjects, policy: policies } = kernel.maps;
-  const byGeneration = new Map<Generation, Map<string, KernelEntry>>();
-  for (const [{ generation, ...rest }, verdict] of policies.entries()) {
-    const entries = byGeneration.get(generation) ?? new Map<string, KernelEntry>();
-    byGeneration.set(generation, entries);
-    entries.set(entryKey(rest), { ...rest, verdict });
-  }
-  const inForce = new Map<SubjectKey, InForce>();
-  for (const [number, value] of subjects.entries()) {
-    if (number === 0) continue;
-    const key = allocation.subjects.keyOf(number) ?? adoptStray(number, allocation);
-    inForce.set(key, {
-      ...value,
-      entries: byGeneration.get(value.generation) ?? new Map(),
-      policy: undefined,
-    });
-    byGeneration.delete(value.generation);
-  }
-  for (const [generation, entries] of byGeneration) {
-    policies.deleteBatch([...entries.values()].map((entry) => policyKey(generation, entry)));
-  }
-  return inForce;
+function subjectValue({ ingress, egress }: InForce): SubjectValue {
+  const generationOf = (version: Target): Generation => version?.generation ?? openGeneration;
+  return { ingress: generationOf(ingress), egress: generationOf(egress) };
 }
 
 /** A subject whose key was lost with the state directory: it stays in force until no endpoint names it. */
@@ -238,14 +229,4 @@ function adoptStray(number: SubjectNumber, allocation: Allocation): SubjectKey {
   const key = subjectKey(`stray-${number}`);
   allocation.subjects.adopt(key, number);
   return key;
-}
-
-/** Whether the steps form a chain from one version to the other. */
-function leadsTo(steps: readonly SubjectStep[], from: SubjectPolicy | undefined, to: SubjectPolicy): boolean {
-  let at = from;
-  for (const { before, after } of steps) {
-    if (before !== at) return false;
-    at = after;
-  }
-  return at === to;
 }

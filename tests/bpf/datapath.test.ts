@@ -14,13 +14,16 @@ import {
   ifindex,
   ipAddress,
   ipPrefix,
+  lengthsOf,
   noSet,
   openDatapath,
-  type PolicyKey,
+  openGeneration,
   probeFeatures,
   proxyPort,
   setNumber,
   subjectNumber,
+  type TableKey,
+  tableNumber,
   watchProcess,
 } from '@weir/bpf';
 import {
@@ -43,16 +46,8 @@ const pins = join(bpffs, 'weir', lab);
 const filters = (link: string) =>
   ['ingress', 'egress'].map((hook) => command('tc', 'filter', 'show', 'dev', link, hook).includes('bpf'));
 
-function policyKey(fields: Partial<PolicyKey>): PolicyKey {
-  return {
-    generation: generation(900),
-    direction: 'ingress',
-    identity: identityNumber(1),
-    protocol: 0,
-    port: 0,
-    portPrefixLength: 0,
-    ...fields,
-  };
+function tableKey(fields: Partial<TableKey>): TableKey {
+  return { table: tableNumber(900), protocol: 0, port: 0, portPrefixLength: 0, ...fields };
 }
 
 describe('maps', () => {
@@ -85,7 +80,7 @@ describe('maps', () => {
         text,
       );
     }
-    const subject = { generation: generation(3), enforceIngress: true, enforceEgress: false };
+    const subject = { ingress: generation(3), egress: openGeneration };
     maps.subjects.set(subjectNumber(9), subject);
     assert.deepEqual(maps.subjects.get(subjectNumber(9)), subject);
     assert.ok([...maps.subjects.entries()].some(([number]) => number === 9));
@@ -101,29 +96,36 @@ describe('maps', () => {
 
   test('policy keys of every form survive the trip', () => {
     const keys = [
-      policyKey({}),
-      policyKey({ protocol: tcp }),
-      policyKey({ protocol: tcp, port: 80, portPrefixLength: 16 }),
-      policyKey({ protocol: tcp, port: 8192, portPrefixLength: 3, direction: 'egress' }),
+      tableKey({}),
+      tableKey({ protocol: tcp }),
+      tableKey({ protocol: tcp, port: 80, portPrefixLength: 16 }),
+      tableKey({ protocol: tcp, port: 8192, portPrefixLength: 3 }),
     ];
-    datapath.maps.policy.setBatch(keys.map((key) => [key, { kind: 'l7', set: setNumber(3) }]));
-    const found = [...datapath.maps.policy.entries()].filter(([key]) => key.generation === 900);
+    const { policyPeers, policyTables } = datapath.maps;
+    policyTables.setBatch(keys.map((key) => [key, { kind: 'l7', set: setNumber(3) }]));
+    const found = [...policyTables.entries()].filter(([key]) => key.table === 900);
     for (const key of keys) assert.ok(found.some(([other]) => JSON.stringify(other) === JSON.stringify(key)));
-    assert.equal(datapath.maps.policy.deleteBatch(found.map(([key]) => key)), keys.length);
+    assert.equal(policyTables.deleteBatch(found.map(([key]) => key)), keys.length);
+    const peer = { generation: generation(900), identity: identityNumber(4294967295) };
+    const ref = { table: tableNumber(900), lengths: lengthsOf(keys) };
+    policyPeers.set(peer, ref);
+    assert.deepEqual(policyPeers.get(peer), ref);
+    assert.equal(policyPeers.delete(peer), true);
   });
 
   test('batches: all of them, absent keys passed over', () => {
-    const { policy } = datapath.maps;
-    const keys = Array.from({ length: 2000 }, (_, number) =>
-      policyKey({ identity: identityNumber(number + 10) }),
-    );
-    policy.setBatch(keys.map((key) => [key, allow]));
-    assert.equal([...policy.entries()].filter(([key]) => key.generation === 900).length, 2000);
+    const { policyPeers } = datapath.maps;
+    const keys = Array.from({ length: 2000 }, (_, number) => ({
+      generation: generation(900),
+      identity: identityNumber(number + 10),
+    }));
+    policyPeers.setBatch(keys.map((key) => [key, { table: tableNumber(1), lengths: 0 }]));
+    assert.equal([...policyPeers.entries()].filter(([key]) => key.generation === 900).length, 2000);
     const doomed = keys.filter((_, number) => number % 3 === 0);
-    for (const key of doomed.slice(0, 5)) assert.equal(policy.delete(key), true);
-    assert.equal(policy.deleteBatch(keys), 1995);
-    assert.equal(policy.deleteBatch(keys), 0);
-    assert.equal([...policy.entries()].filter(([key]) => key.generation === 900).length, 0);
+    for (const key of doomed.slice(0, 5)) assert.equal(policyPeers.delete(key), true);
+    assert.equal(policyPeers.deleteBatch(keys), 1995);
+    assert.equal(policyPeers.deleteBatch(keys), 0);
+    assert.equal([...policyPeers.entries()].filter(([key]) => key.generation === 900).length, 0);
   });
 
   test('a map that is full says so and keeps what it has', () => {

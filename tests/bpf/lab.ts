@@ -7,14 +7,19 @@ import { join } from 'node:path';
 import {
   type Datapath,
   type DatapathOptions,
+  type Generation,
   generation,
   identityNumber,
   ifindex,
   ipAddress,
+  lengthsOf,
   openDatapath,
+  openGeneration,
+  type PeerKey,
   type PolicyVerdict,
   type SubjectNumber,
   subjectNumber,
+  tableNumber,
 } from '@weir/bpf';
 
 export const bpffs = '/sys/fs/bpf';
@@ -159,16 +164,12 @@ export function openLabDatapath(lab: string, options: Partial<DatapathOptions> =
     instance: lab,
     marks,
     bpffs,
-    capacity: { policy: 4096, ipcache: 1024, endpoints: 64, connections: 4096 },
+    capacity: { policyPeers: 4096, policyTables: 4096, ipcache: 1024, endpoints: 64, connections: 4096 },
     ...options,
   });
   for (const { address, address6, identity, subject, link } of Object.values(workloads)) {
     const endpoint = { identity: identityNumber(identity), subject: subjectNumber(subject) };
-    datapath.maps.subjects.set(endpoint.subject, {
-      generation: freshGeneration(),
-      enforceIngress: false,
-      enforceEgress: false,
-    });
+    datapath.maps.subjects.set(endpoint.subject, { ingress: openGeneration, egress: openGeneration });
     for (const own of [address, address6])
       datapath.maps.localAddresses.set(ipAddress(own), { ...endpoint, ifindex: linkOf(link) });
     datapath.maps.endpoints.set(linkOf(link), endpoint);
@@ -178,10 +179,11 @@ export function openLabDatapath(lab: string, options: Partial<DatapathOptions> =
   return datapath;
 }
 
-let lastGeneration = 0;
-const freshGeneration = () => {
-  lastGeneration += 1;
-  return generation(lastGeneration);
+/** Generations and tables are numbered together: no number is given twice. */
+let lastNumber: number = openGeneration;
+const freshNumber = () => {
+  lastNumber += 1;
+  return lastNumber;
 };
 
 /** One line of a policy: `peer` is an identity, 0 any; without protocol any; without port any. */
@@ -202,24 +204,26 @@ export function apply(
   enforced: readonly Rule['direction'][] = [...new Set(rules.map((rule) => rule.direction))],
 ): SubjectNumber {
   const subject = subjectNumber(workloads[name].subject);
-  const next = freshGeneration();
-  datapath.maps.policy.setBatch(
-    rules.map((rule) => [
-      {
-        generation: next,
-        direction: rule.direction,
-        identity: identityNumber(rule.peer),
-        protocol: rule.protocol ?? 0,
-        port: rule.port ?? 0,
-        portPrefixLength: rule.portPrefixLength ?? (rule.port === undefined ? 0 : 16),
-      },
-      rule.verdict,
-    ]),
-  );
-  datapath.maps.subjects.set(subject, {
-    generation: next,
-    enforceIngress: enforced.includes('ingress'),
-    enforceEgress: enforced.includes('egress'),
-  });
+  const write = (direction: Rule['direction']): Generation => {
+    if (!enforced.includes(direction)) return openGeneration;
+    const own = rules.filter((rule) => rule.direction === direction);
+    const next = generation(freshNumber());
+    for (const peer of new Set(own.map((rule) => rule.peer))) {
+      const said = own.filter((rule) => rule.peer === peer);
+      writeTable(datapath, { generation: next, identity: identityNumber(peer) }, said);
+    }
+    return next;
+  };
+  datapath.maps.subjects.set(subject, { ingress: write('ingress'), egress: write('egress') });
   return subject;
+}
+
+function writeTable(datapath: Datapath, key: PeerKey, rules: readonly Rule[]): void {
+  const table = tableNumber(freshNumber());
+  const entries = rules.map(({ protocol = 0, port, portPrefixLength, verdict }) => {
+    const length = portPrefixLength ?? (port === undefined ? 0 : 16);
+    return [{ table, protocol, port: port ?? 0, portPrefixLength: length }, verdict] as const;
+  });
+  datapath.maps.policyTables.setBatch(entries);
+  datapath.maps.policyPeers.set(key, { table, lengths: lengthsOf(entries.map(([entry]) => entry)) });
 }

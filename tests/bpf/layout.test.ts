@@ -38,13 +38,18 @@ describe('numbers shared with C', () => {
     ['weir_reason', reasons],
     ['weir_direction', codes.direction],
     ['weir_hook', codes.hook],
+    ['weir_generation', codes.generation],
     ['weir_verdict', codes.verdict],
     ['weir_event_kind', codes.event],
     ['weir_flow_flag', codes.flow],
   ];
+  const prefixes: Readonly<Record<string, RegExp>> = {
+    weir_event_kind: /^WEIR_EVENT_/,
+    weir_generation: /^WEIR_GENERATION_/,
+  };
   for (const [name, table] of tables) {
     test(name, () => {
-      const values = valuesOf(name, name === 'weir_event_kind' ? /^WEIR_EVENT_/ : /^WEIR_/);
+      const values = valuesOf(name, prefixes[name] ?? /^WEIR_/);
       values.delete('reasons');
       const ours = Object.entries(table).map(([word, number]) => [plain(word), number] as const);
       assert.deepEqual(new Map(ours.sort(byNumber)), new Map([...values].sort(byNumber)));

@@ -70,16 +70,26 @@ const cases: readonly Case[] = [
   },
   { name: 'ingress denies', rules: { beta: [ingress(1001, deny)] }, passes: false, reason: 'policy-deny' },
   {
-    name: 'deny of any peer beats allow of the peer',
+    name: 'the table of the peer counts, not that of any peer: allowed',
     rules: { beta: [ingress(1001, allow), ingress(0, deny)] },
+    passes: true,
+  },
+  {
+    name: 'the table of the peer counts, not that of any peer: denied',
+    rules: { beta: [ingress(1001, deny), ingress(0, allow)] },
     passes: false,
     reason: 'policy-deny',
   },
   {
-    name: 'deny of the peer beats allow of any',
-    rules: { beta: [ingress(1001, deny), ingress(0, allow)] },
+    name: 'the table of the peer counts, not that of any peer: not mentioned',
+    rules: { beta: [ingress(1001, allow, 8080), ingress(0, allow)] },
     passes: false,
-    reason: 'policy-deny',
+    reason: 'policy-default-deny',
+  },
+  {
+    name: 'a peer without a table has that of any peer',
+    rules: { beta: [ingress(1003, deny), ingress(0, allow, 80)] },
+    passes: true,
   },
   {
     name: 'the longer prefix of one identity counts: port before any',
@@ -100,12 +110,17 @@ const cases: readonly Case[] = [
     passes: false,
     reason: 'policy-default-deny',
   },
-  { name: 'any port of a protocol', rules: { beta: [ingress(1001, allow, 0, 0)] }, port: 8080, passes: true },
   {
-    name: 'L4 allow of any peer beats L7 of the peer',
-    rules: { beta: [ingress(0, allow, 80), ingress(1001, { kind: 'l7', set: setNumber(9) }, 80)] },
+    name: 'the longest of several ranges counts',
+    rules: { beta: [ingress(1001, allow, 64, 10), ingress(1001, deny, 64, 11), ingress(1001, allow, 80)] },
     passes: true,
   },
+  {
+    name: 'a range counts where no longer one holds the port',
+    rules: { beta: [ingress(1001, deny, 0, 0), ingress(1001, allow, 64, 11), ingress(1001, deny, 81)] },
+    passes: true,
+  },
+  { name: 'any port of a protocol', rules: { beta: [ingress(1001, allow, 0, 0)] }, port: 8080, passes: true },
   {
     name: 'L7 without a proxy for the pair',
     rules: { beta: [ingress(1001, { kind: 'l7', set: setNumber(9) }, 80)] },

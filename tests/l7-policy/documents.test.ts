@@ -180,11 +180,13 @@ suite('edits change what they must and nothing else', () => {
   const l7 = (rules: string) => policy('a', 80, `      rules: {http: [${rules}]}\n`);
   const counts = ({ delta }: EngineUpdate) => ({
     subjects: delta.subjects.added.length + delta.subjects.changed.length + delta.subjects.removed.length,
+    directions:
+      delta.directions.added.length + delta.directions.changed.length + delta.directions.removed.length,
     slots: [delta.slots.added.length, delta.slots.changed.length, delta.slots.removed.length],
     sets: delta.sets.added.length + delta.sets.removed.length,
     classes: delta.classes.added.length + delta.classes.removed.length,
   });
-  const nothing = { subjects: 0, slots: [0, 0, 0], sets: 0, classes: 0 };
+  const nothing = { subjects: 0, directions: 0, slots: [0, 0, 0], sets: 0, classes: 0 };
 
   test('a rule inside a slot changes the slot in place', () => {
     const engine = withServer();
@@ -209,7 +211,7 @@ suite('edits change what they must and nothing else', () => {
     const engine = withServer();
     engine.setFile('p.yaml', l7('{path: /a}'));
     const update = engine.setFile('p.yaml', l7('{path: /a}').replace('"80"', '"81"'));
-    assert.deepEqual(counts(update), { subjects: 1, slots: [1, 0, 1], sets: 2, classes: 2 });
+    assert.deepEqual(counts(update), { subjects: 1, directions: 2, slots: [1, 0, 1], sets: 2, classes: 2 });
   });
 
   test('a secret changes the slots that name it', () => {

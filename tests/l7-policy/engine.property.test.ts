@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   createEngine,
+  type DirectionPolicy,
   type Engine,
   type EngineChange,
   type EngineState,
   type EngineUpdate,
+  type Identity,
+  type SubjectPolicy,
 } from '@weir/l7-policy';
 import fc from 'fast-check';
 import { endpoints, fileOf, flowOf, policies, probesOf, setEndpoint, setFile } from './model-world.ts';
@@ -158,8 +161,8 @@ test('incremental updates end where a fresh computation does, and their deltas l
 
 /** What somebody who only sees deltas knows. */
 function createMirror() {
-  const subjects = new Map<string, Map<string, string>>();
-  const enforced = new Map<string, unknown>();
+  const subjects = new Map<string, SubjectPolicy>();
+  const directions = new Map<string, Map<number, string>>();
   const slots = new Map<string, string>();
   const sets = new Set<string>();
   const classes = new Set<string>();
@@ -167,26 +170,30 @@ function createMirror() {
   const endpointStates = new Map<string, unknown>();
   return {
     apply({ delta }: EngineUpdate) {
-      for (const key of delta.subjects.removed) {
-        assert.ok(subjects.delete(key));
-        enforced.delete(key);
-      }
+      for (const key of delta.subjects.removed) assert.ok(subjects.delete(key));
       for (const added of delta.subjects.added) {
         assert.ok(!subjects.has(added.key));
-        subjects.set(added.key, new Map(added.entries.map(entryPair)));
-        enforced.set(added.key, added.enforced);
+        subjects.set(added.key, added);
       }
-      for (const { key, added, removed, enforced: flags } of delta.subjects.changed) {
-        const entries = subjects.get(key)!;
-        for (const [entry, verdict] of removed.map(entryPair)) {
-          assert.equal(entries.get(entry), verdict);
-          entries.delete(entry);
+      for (const changed of delta.subjects.changed) {
+        assert.notDeepEqual(subjects.get(changed.key), changed);
+        subjects.set(changed.key, changed);
+      }
+      for (const id of delta.directions.removed) assert.ok(directions.delete(id));
+      for (const added of delta.directions.added) {
+        assert.ok(!directions.has(added.id));
+        directions.set(added.id, new Map([[0, added.any.id], ...peerTables(added)]));
+      }
+      for (const { before, after, moved } of delta.directions.changed) {
+        assert.equal(before.id, after.id);
+        assert.ok(moved.length > 0);
+        const tables = directions.get(after.id)!;
+        for (const { peer, before: old, after: now } of moved) {
+          assert.notEqual(old?.id, now?.id);
+          assert.equal(tables.get(peer), old?.id);
+          if (now === null) tables.delete(peer);
+          else tables.set(peer, now.id);
         }
-        for (const [entry, verdict] of added.map(entryPair)) {
-          assert.ok(!entries.has(entry));
-          entries.set(entry, verdict);
-        }
-        enforced.set(key, flags);
       }
       for (const id of delta.slots.removed) assert.ok(slots.delete(id));
       for (const slot of delta.slots.added) {
@@ -207,8 +214,8 @@ function createMirror() {
       for (const state of delta.endpoints.set) endpointStates.set(state.id, state);
     },
     values: () => ({
-      subjects: sorted(subjects, (entries) => sorted(entries, (verdict) => verdict)),
-      enforced: sorted(enforced, (flags) => flags),
+      subjects: sorted(subjects, (policy) => policy),
+      directions: sorted(directions, (tables) => [...tables].sort(byPeer)),
       slots: sorted(slots, (digest) => digest),
       sets: [...sets].sort(),
       classes: [...classes].sort(),
@@ -219,15 +226,19 @@ function createMirror() {
   };
 }
 
-function entryPair(
-  entry: EngineState['subjects'] extends ReadonlyMap<string, infer Policy>
-    ? Policy extends { entries: readonly (infer Entry)[] }
-      ? Entry
-      : never
-    : never,
-): [string, string] {
-  const { verdict, ...key } = entry;
-  return [JSON.stringify(key), JSON.stringify(verdict)];
+function peerTables(direction: DirectionPolicy): readonly (readonly [number, string])[] {
+  const tables: (readonly [number, string])[] = [];
+  direction.forEachPeer((peer, table) => {
+    assert.equal(direction.tableOf(peer), table);
+    // Who is treated as any peer needs no entry.
+    assert.notEqual(table.id, direction.any.id);
+    tables.push([peer, table.id]);
+  });
+  return tables;
+}
+
+function byPeer([a]: readonly [number, string], [b]: readonly [number, string]): number {
+  return a - b;
 }
 
 function sorted<Value, Result>(
@@ -241,10 +252,10 @@ function sorted<Value, Result>(
 
 function stateValues(state: EngineState) {
   return {
-    subjects: sorted(state.subjects, (item) =>
-      sorted(new Map(item.entries.map(entryPair)), (verdict) => verdict),
+    subjects: sorted(state.subjects, (item) => item),
+    directions: sorted(state.directions, (item) =>
+      [[0, item.any.id] as const, ...peerTables(item)].sort(byPeer),
     ),
-    enforced: sorted(state.subjects, (item) => item.enforced),
     slots: sorted(state.slots, (slot) => slot.digest),
     sets: [...state.sets.keys()].sort(),
     classes: [...state.classes.keys()].sort(),
@@ -260,13 +271,14 @@ function byLabels(engine: Engine) {
     number === 0 ? 'any' : (engine.labelsOf(number)?.join(',') ?? `unknown ${number}`);
   return {
     subjects: [...state.subjects.values()]
-      .map(({ identity, enforced, entries }) => ({
-        subject: name(identity),
-        enforced,
-        entries: entries.map((entry) => JSON.stringify({ ...entry, identity: name(entry.identity) })).sort(),
-      }))
-      .map((value) => JSON.stringify(value))
+      .map(({ identity, ingress, egress }) => JSON.stringify([name(identity), ingress, egress]))
       .sort(),
+    directions: sorted(state.directions, (item) => ({
+      any: item.any.entries,
+      peers: peerTables(item)
+        .map(([peer, id]) => `${name(peer as Identity)}: ${id}`)
+        .sort(),
+    })),
     endpoints: sorted(state.endpoints, ({ identity }) => name(identity)),
     addresses: sorted(state.ipcache, name),
     slots: sorted(state.slots, (slot) => slot.digest),

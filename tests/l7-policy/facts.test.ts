@@ -59,7 +59,7 @@ suite('names and addresses', () => {
     assert.deepEqual([...delta.ipcache.removed].sort(), ['192.0.2.1/32', '192.0.2.2/32']);
     set('x.two.example');
     set('three.example');
-    assert.equal(engine.state().subjects.values().next().value?.entries.length, 0);
+    assert.deepEqual(reaches(engine, all), []);
     assert.deepEqual([...engine.state().ipcache.keys()].sort(), ['0.0.0.0/0', '10.0.0.1/32', '::/0']);
   });
 
@@ -149,7 +149,8 @@ suite('identities', () => {
     engine.apply([pod('a')]);
     const { identity: number, subject } = engine.state().endpoints.get('a')!;
     assert.equal(number, 5);
-    assert.deepEqual(engine.state().subjects.get(subject)!.enforced, { ingress: true, egress: true });
+    const { ingress, egress } = engine.state().subjects.get(subject)!;
+    assert.ok(ingress !== null && egress !== null);
   });
 
   test('named ports make another subject of the same identity', () => {

@@ -76,9 +76,10 @@ function judge({ engine }: Subject, text: string): Outcome {
   }
 }
 
-function isEmpty({ subjects, slots, sets, classes, ipcache }: EngineUpdate['delta']): boolean {
+function isEmpty({ subjects, directions, slots, sets, classes, ipcache }: EngineUpdate['delta']): boolean {
   return (
     subjects.added.length + subjects.changed.length + subjects.removed.length === 0 &&
+    directions.added.length + directions.changed.length + directions.removed.length === 0 &&
     slots.added.length + slots.changed.length + slots.removed.length === 0 &&
     sets.added.length + sets.removed.length === 0 &&
     classes.added.length + classes.removed.length === 0 &&

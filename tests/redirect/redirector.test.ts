@@ -1,17 +1,31 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Connection, hostIdentity, ipAddress, noSet, proxyPort, subjectNumber } from '@weir/bpf';
+import {
+  type Connection,
+  hostIdentity,
+  ipAddress,
+  noSet,
+  openGeneration,
+  proxyPort,
+  subjectNumber,
+} from '@weir/bpf';
 import {
   anyIdentity,
   classId,
+  type DirectionPolicy,
+  directionId,
+  type Identity,
   identity,
   type L7Class,
   type L7Set,
   l7SetId,
-  type PolicyMapEntry,
+  type PortTable,
   type SlotId,
+  type SubjectKey,
   type SubjectPolicy,
   subjectKey,
+  type TableEntry,
+  tableId,
 } from '@weir/l7-policy';
 import {
   type AllocationStore,
@@ -45,30 +59,63 @@ function memoryStore(): AllocationStore & { stored: StoredAllocation | undefined
   return store;
 }
 
-function entry(fields: Partial<PolicyMapEntry>): PolicyMapEntry {
-  const any = {
-    direction: 'ingress',
-    identity: anyIdentity,
-    protocol: 6,
-    port: 80,
-    portPrefixLength: 16,
-  } as const;
+/** What a policy says of one peer on one port. */
+interface Entry extends TableEntry {
+  readonly peer: Identity;
+}
+
+function entry(fields: Partial<Entry>): Entry {
+  const any = { peer: anyIdentity, protocol: 6, port: 80, portPrefixLength: 16 } as const;
   return { ...any, verdict: { kind: 'allow' }, ...fields };
 }
 
-function policy(entries: readonly PolicyMapEntry[]): SubjectPolicy {
-  return { key: star, identity: identity(300), enforced: { ingress: true, egress: false }, entries };
+function table(entries: readonly Entry[]): PortTable {
+  const own = entries.map(({ peer, ...rest }) => rest);
+  return { id: tableId(JSON.stringify(own)), entries: own };
+}
+
+/** Like the engine's: equal rules, equal object. `rules` says what they are; by default what comes of them. */
+function direction(entries: readonly Entry[], rules = JSON.stringify(entries)): DirectionPolicy {
+  const tables = new Map(
+    entries.map(({ peer }) => [peer, table(entries.filter((other) => other.peer === peer))]),
+  );
+  const any = tables.get(anyIdentity) ?? table([]);
+  tables.delete(anyIdentity);
+  return {
+    id: directionId(rules),
+    direction: 'ingress',
+    any,
+    sets: [...new Set(entries.flatMap(({ verdict }) => (verdict.kind === 'l7' ? [verdict.set] : [])))],
+    forEachPeer: (visit) => {
+      for (const [peer, own] of tables) visit(peer, own);
+    },
+    tableOf: (peer) => tables.get(peer) ?? any,
+  };
+}
+
+function subject(key: SubjectKey, { id }: DirectionPolicy): SubjectPolicy {
+  return { key, identity: identity(300), ingress: id, egress: null };
 }
 
 function desired(fields: {
-  readonly entries: readonly PolicyMapEntry[];
+  readonly entries?: readonly Entry[];
+  /** Instead of entries. */
+  readonly policy?: DirectionPolicy;
   readonly classes?: readonly L7Class[];
   readonly ready?: readonly L7Class[];
   readonly ipcache?: ReadonlyMap<string, number>;
   readonly attached?: boolean;
   readonly uplinks?: readonly number[];
 }): DesiredState {
-  const { entries, classes = [], ready = [], ipcache = new Map(), attached = true, uplinks = [] } = fields;
+  const {
+    entries = [],
+    classes = [],
+    ready = [],
+    ipcache = new Map(),
+    attached = true,
+    uplinks = [],
+  } = fields;
+  const policy = fields.policy ?? direction(entries);
   const endpoint = {
     name: 'deathstar',
     ifindex: 7,
@@ -79,7 +126,8 @@ function desired(fields: {
   return {
     endpoints: attached ? [endpoint] : [],
     uplinks,
-    subjects: new Map([[star, policy(entries)]]),
+    subjects: new Map([[star, subject(star, policy)]]),
+    directions: new Map([[policy.id, policy]]),
     steps: new Map(),
     ipcache: new Map([...ipcache].map(([prefix, number]) => [prefix, identity(number)])),
     sets: new Map([landing, wider].map((set) => [set.id, set])),
@@ -106,7 +154,8 @@ describe('redirector', () => {
     open().apply(desired({ entries: [l7], classes: [landingClass], ready: [landingClass] }));
     const order = [
       'set pairs',
-      'set policy',
+      'set policyTables',
+      'set policyPeers',
       'set ipcache',
       'set subjects',
       'set localAddresses',
@@ -155,7 +204,7 @@ describe('redirector', () => {
     const { kernel, open } = setup();
     const report = open().apply(desired({ entries: [l7], classes: [landingClass] }));
     assert.deepEqual(report.held, []);
-    assert.equal([...kernel.maps.policy.entries()].length, 1);
+    assert.equal([...kernel.maps.policyTables.entries()].length, 1);
     assert.equal([...kernel.maps.pairs.entries()].length, 0);
     assert.ok(kernel.effects.includes('attach 7 workload'));
   });
@@ -175,31 +224,150 @@ describe('redirector', () => {
     const before = kernel.maps.subjects.get(subjectNumber(1));
     redirector.apply(desired({ entries: [entry({ port: 81 })] }));
     const after = kernel.maps.subjects.get(subjectNumber(1));
-    assert.notEqual(after?.generation, before?.generation);
-    const held = [...kernel.maps.policy.entries()].map(([key]) => [key.generation, key.port]);
-    assert.deepEqual(held, [[after?.generation, 81]]);
-    const switched = kernel.effects.findLastIndex((line) => line.startsWith('set subjects'));
-    const deleted = kernel.effects.findLastIndex((line) => line.startsWith('delete policy'));
-    assert.ok(switched < deleted, kernel.effects.join('\n'));
+    assert.notEqual(after?.ingress, before?.ingress);
+    assert.equal(after?.egress, openGeneration);
+    assert.deepEqual(
+      [...kernel.maps.policyPeers.entries()].map(([{ generation }]) => generation),
+      [after?.ingress],
+    );
+    assert.deepEqual(
+      [...kernel.maps.policyTables.entries()].map(([{ port }]) => port),
+      [81],
+    );
+    const last = (effect: string) => kernel.effects.findLastIndex((line) => line.startsWith(effect));
+    const order = [
+      'set policyTables',
+      'set policyPeers',
+      'set subjects',
+      'delete policyPeers',
+      'delete policyTables',
+    ];
+    assert.deepEqual(
+      order.map(last),
+      order.map(last).sort((a, b) => a - b),
+      kernel.effects.join('\n'),
+    );
+  });
+
+  describe('sharing', () => {
+    const falcon = subjectKey('falcon');
+    /** Two subjects, each with one of these policies. */
+    const two = (first: DirectionPolicy, second: DirectionPolicy, ipcache = new Map<string, number>()) => {
+      const one = desired({ policy: first, ipcache });
+      const [endpoint] = one.endpoints;
+      assert.ok(endpoint);
+      const other = { ...endpoint, name: 'falcon', ifindex: 8, addresses: ['10.0.0.2'], subject: falcon };
+      return {
+        ...one,
+        endpoints: [endpoint, other],
+        subjects: new Map([
+          [star, subject(star, first)],
+          [falcon, subject(falcon, second)],
+        ]),
+        directions: new Map([first, second].map((item) => [item.id, item])),
+      };
+    };
+    const generations = (kernel: ReturnType<typeof fakeKernel>) =>
+      [...kernel.maps.subjects.entries()].map(([, { ingress }]) => ingress);
+    const peers = (kernel: ReturnType<typeof fakeKernel>) =>
+      [...kernel.maps.policyPeers.entries()]
+        .map(([{ identity: peer }]) => Number(peer))
+        .sort((a, b) => a - b);
+
+    it('writes one version for subjects of the same rules, and one table for equal peers', () => {
+      const { kernel, open } = setup();
+      const both = direction([400, 401].map((peer) => entry({ peer: identity(peer) })));
+      open().apply(two(both, both));
+      const [first, second] = generations(kernel);
+      assert.equal(first, second);
+      assert.deepEqual(peers(kernel), [400, 401]);
+      assert.equal([...kernel.maps.policyTables.entries()].length, 1);
+    });
+
+    it('keeps the version while one of them still has it', () => {
+      const { kernel, open } = setup();
+      const redirector = open();
+      const both = direction([entry({})]);
+      redirector.apply(two(both, both));
+      const [before] = generations(kernel);
+      const other = direction([entry({ port: 81 })]);
+      redirector.apply(two(both, other));
+      const [first, second] = generations(kernel);
+      assert.equal(first, before);
+      assert.notEqual(second, before);
+      redirector.apply(two(other, other));
+      assert.deepEqual(generations(kernel), [second, second]);
+      assert.equal([...kernel.maps.policyPeers.entries()].length, 1);
+      assert.equal([...kernel.maps.policyTables.entries()].length, 1);
+    });
+
+    it('inserts who joins once for all of them, and takes away who left', () => {
+      const { kernel, open } = setup();
+      const redirector = open();
+      const version = (...members: number[]) =>
+        direction(
+          members.map((peer) => entry({ peer: identity(peer) })),
+          'app=web',
+        );
+      const first = version(400);
+      redirector.apply(two(first, first));
+      kernel.effects.length = 0;
+      const second = version(400, 401);
+      redirector.apply(two(second, second, new Map([['10.0.0.9/32', 401]])));
+      assert.equal(kernel.effects.filter((line) => line.startsWith('set policyPeers')).length, 1);
+      assert.ok(!kernel.effects.some((line) => /^set (subjects|policyTables)/.test(line)));
+      assert.deepEqual(peers(kernel), [400, 401]);
+      kernel.effects.length = 0;
+      redirector.apply(two(first, first));
+      assert.deepEqual(peers(kernel), [400]);
+      const gone = kernel.effects.findIndex((line) => line.startsWith('delete ipcache'));
+      const removed = kernel.effects.findIndex((line) => line.startsWith('delete policyPeers'));
+      assert.ok(gone >= 0 && gone < removed, kernel.effects.join('\n'));
+      assert.ok(!kernel.effects.some((line) => line.startsWith('set subjects')));
+    });
+
+    it('is found again by another process, which writes nothing', () => {
+      const { kernel, open } = setup();
+      const make = () => direction([entry({ peer: identity(400) }), entry({ port: 81 })]);
+      const before = make();
+      open().apply(two(before, before));
+      kernel.effects.length = 0;
+      const redirector = open();
+      const after = make();
+      redirector.apply(two(after, after));
+      assert.deepEqual(kernel.effects, []);
+      // And one of them can still go its own way.
+      redirector.apply(two(after, direction([])));
+      assert.equal(new Set(generations(kernel)).size, 2);
+    });
+
+    it('parts subjects that only looked alike to an earlier process', () => {
+      const { kernel, open } = setup();
+      const before = direction([entry({ peer: identity(400) })]);
+      open().apply(two(before, before));
+      const now = (rules: string) => direction([entry({ peer: identity(400) })], rules);
+      open().apply(two(now('app=web'), now('app in (web, api)')));
+      assert.equal(new Set(generations(kernel)).size, 2);
+    });
   });
 
   it('inserts an identity that joins in place, without a new generation', () => {
     const { kernel, open } = setup();
     const redirector = open();
-    redirector.apply(desired({ entries: [entry({ identity: identity(400) })] }));
+    const of = (...peers: number[]) =>
+      direction(
+        peers.map((peer) => entry({ peer: identity(peer) })),
+        'rules',
+      );
+    redirector.apply(desired({ policy: of(400) }));
     kernel.effects.length = 0;
-    redirector.apply(
-      desired({
-        entries: [entry({ identity: identity(400) }), entry({ identity: identity(401) })],
-        ipcache: new Map([['10.0.0.9/32', 401]]),
-      }),
-    );
+    redirector.apply(desired({ policy: of(400, 401), ipcache: new Map([['10.0.0.9/32', 401]]) }));
     assert.deepEqual(
       kernel.effects.filter((line) => line.startsWith('set subjects')),
       [],
     );
-    assert.equal([...kernel.maps.policy.entries()].length, 2);
-    const inserted = kernel.effects.findIndex((line) => line.startsWith('set policy'));
+    assert.equal([...kernel.maps.policyPeers.entries()].length, 2);
+    const inserted = kernel.effects.findIndex((line) => line.startsWith('set policyPeers'));
     const announced = kernel.effects.findIndex((line) => line.startsWith('set ipcache'));
     assert.ok(inserted >= 0 && inserted < announced, kernel.effects.join('\n'));
   });
@@ -207,26 +375,24 @@ describe('redirector', () => {
   it('needs only the steps from one version to the next, where they are known', () => {
     const { kernel, open } = setup();
     const redirector = open();
-    const first = desired({ entries: [entry({ identity: identity(400) })] });
+    const before = direction([entry({ peer: identity(400) })], 'rules');
+    const first = desired({ policy: before });
     redirector.apply(first);
-    const before = first.subjects.get(star);
-    assert.ok(before);
-    const after: SubjectPolicy = {
-      ...policy([]),
-      get entries(): readonly PolicyMapEntry[] {
+    const after: DirectionPolicy = {
+      ...before,
+      forEachPeer: () => {
         throw new Error('the whole policy was read');
       },
     };
-    const added = [entry({ identity: identity(401) })];
-    const report = redirector.apply({
+    const moved = [{ peer: identity(401), before: null, after: table([entry({})]) }];
+    redirector.apply({
       ...first,
-      subjects: new Map([[star, after]]),
-      steps: new Map([[star, [{ before, after, added, removed: [] }]]]),
+      directions: new Map([[after.id, after]]),
+      steps: new Map([[after.id, [{ before, after, moved }]]]),
       ipcache: new Map([['10.0.0.9/32', identity(401)]]),
     });
-    assert.deepEqual(report.switched, [star]);
     assert.deepEqual(
-      [...kernel.maps.policy.entries()].map(([key]) => Number(key.identity)),
+      [...kernel.maps.policyPeers.entries()].map(([key]) => Number(key.identity)),
       [400, 401],
     );
   });
@@ -235,11 +401,10 @@ describe('redirector', () => {
     const { kernel, open } = setup();
     const redirector = open();
     const ipcache = new Map([['10.0.0.9/32', 401]]);
-    redirector.apply(desired({ entries: [], ipcache }));
+    redirector.apply(desired({ policy: direction([], 'rules'), ipcache }));
     kernel.effects.length = 0;
-    redirector.apply(
-      desired({ entries: [entry({ identity: identity(401), verdict: { kind: 'deny' } })], ipcache }),
-    );
+    const denied = direction([entry({ peer: identity(401), verdict: { kind: 'deny' } })], 'rules');
+    redirector.apply(desired({ policy: denied, ipcache }));
     assert.equal(kernel.effects.filter((line) => line.startsWith('set subjects')).length, 1);
   });
 
@@ -255,19 +420,50 @@ describe('redirector', () => {
     assert.deepEqual(kernel.effects.at(-1), 'epoch');
   });
 
-  it('leaves everything as it was for a subject whose entries the kernel refuses', () => {
+  for (const map of ['policyPeers', 'policyTables']) {
+    it(`leaves everything as it was for a subject whose entries ${map} refuses`, () => {
+      const { kernel, open } = setup();
+      const redirector = open();
+      const held = () =>
+        JSON.stringify([...kernel.maps.policyPeers.entries(), ...kernel.maps.policyTables.entries()]);
+      redirector.apply(desired({ entries: [entry({})] }));
+      const before = held();
+      kernel.failNext(map);
+      const report = redirector.apply(desired({ entries: [entry({ port: 81 })] }));
+      assert.deepEqual(
+        report.held.map(({ kind }) => kind),
+        ['refused-by-kernel'],
+      );
+      assert.equal(held(), before);
+      assert.deepEqual(redirector.apply(desired({ entries: [entry({ port: 81 })] })).switched, [star]);
+    });
+  }
+
+  it('says how full the policy maps are, and refuses what does not fit before anything is written', () => {
     const { kernel, open } = setup();
     const redirector = open();
-    redirector.apply(desired({ entries: [entry({})] }));
-    const before = JSON.stringify([...kernel.maps.policy.entries()]);
-    kernel.failNext('policy');
-    const report = redirector.apply(desired({ entries: [entry({ port: 81 })] }));
-    assert.deepEqual(
-      report.held.map(({ kind }) => kind),
-      ['refused-by-kernel'],
+    const of = (count: number) =>
+      direction(
+        Array.from({ length: count }, (_, at) => entry({ peer: identity(1_000 + at) })),
+        'rules',
+      );
+    redirector.apply(desired({ policy: of(600) }));
+    assert.deepEqual(redirector.usage(), [
+      { map: 'policyPeers', entries: 600, maxEntries: 1_000 },
+      { map: 'policyTables', entries: 1, maxEntries: 1_000 },
+    ]);
+    kernel.effects.length = 0;
+    // Identity 1,600 may not come to bear an address while a version in force knows nothing of it.
+    const ipcache = new Map([['10.0.0.9/32', 1_600]]);
+    const report = redirector.apply(desired({ policy: of(1_100), ipcache }));
+    assert.deepEqual(kernel.effects, []);
+    assert.match(
+      String(report.held.map((item) => (item.kind === 'refused-by-kernel' ? item.error : item.kind))),
+      /policyPeers is full: it holds 600 of 1000 entries and the update needs 500 more; what was in force stays/,
     );
-    assert.equal(JSON.stringify([...kernel.maps.policy.entries()]), before);
-    assert.deepEqual(redirector.apply(desired({ entries: [entry({ port: 81 })] })).switched, [star]);
+    redirector.apply(desired({ policy: of(601), ipcache }));
+    assert.equal([...kernel.maps.ipcache.entries()].length, 2);
+    assert.equal(redirector.usage()[0]?.entries, 601);
   });
 
   it('takes over what an earlier process wrote and changes none of it', () => {
@@ -288,13 +484,13 @@ describe('redirector', () => {
   it('rewrites everything when the store was lost, without giving a generation twice', () => {
     const { kernel, open } = setup();
     open().apply(desired({ entries: [entry({})] }));
-    const before = [...kernel.maps.subjects.entries()].map(([, { generation }]) => generation);
+    const before = [...kernel.maps.subjects.entries()].map(([, { ingress }]) => ingress);
     const second = openRedirector(kernel, memoryStore(), PORTS);
     second.apply(desired({ entries: [entry({})] }));
-    const after = [...kernel.maps.subjects.entries()].map(([, { generation }]) => generation);
+    const after = [...kernel.maps.subjects.entries()].map(([, { ingress }]) => ingress);
     assert.equal(after.length, 1);
     assert.ok(!before.includes(after[0]!), `${before} ${after}`);
-    assert.equal([...kernel.maps.policy.entries()].length, 1);
+    assert.equal([...kernel.maps.policyPeers.entries()].length, 1);
   });
 
   it('tells the kernel which sets permit at least as much as others', () => {
@@ -379,7 +575,8 @@ describe('redirector', () => {
       kernel.maps.endpoints,
       kernel.maps.localAddresses,
       kernel.maps.subjects,
-      kernel.maps.policy,
+      kernel.maps.policyPeers,
+      kernel.maps.policyTables,
     ]) {
       assert.deepEqual([...map.entries()], [], map.name);
     }

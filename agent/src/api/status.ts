@@ -28,7 +28,10 @@ export function workloadStatus(
       ifindex,
       identity: endpoint?.identity ?? null,
       protected: endpoint !== undefined && ifindex !== null && !unattached.has(name),
-      enforced: policy?.enforced ?? { ingress: false, egress: false },
+      enforced: {
+        ingress: policy !== undefined && policy.ingress !== null,
+        egress: policy !== undefined && policy.egress !== null,
+      },
     };
   });
 }

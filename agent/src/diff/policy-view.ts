@@ -1,13 +1,14 @@
 import {
   type Direction,
+  type DirectionPolicy,
   type EngineState,
   type EntryVerdict,
   kindsAgree,
   type L7SetId,
   type L7Slot,
   lookupVerdict,
-  type PolicyMapEntry,
-  type SubjectKey,
+  type PortTable,
+  type TableEntry,
 } from '@weir/l7-policy';
 import type { PartyState } from './party.ts';
 import type { PortRange } from './port-ranges.ts';
@@ -27,7 +28,7 @@ export interface Judgement {
 /** Compiled policies, arranged so that one pair of ends is judged without a look at the entries of others. */
 export interface PolicyView {
   /** Entries that can decide connections between the two. */
-  entries(from: PartyState, to: PartyState): readonly PolicyMapEntry[];
+  entries(from: PartyState, to: PartyState): readonly TableEntry[];
   /** Equal signatures in two views, equal judgement of every port. */
   signature(from: PartyState, to: PartyState): string;
   /** Judges the first port of a range. */
@@ -39,60 +40,31 @@ const allowed: Judgement = { state: 'allowed', key: 'allowed', sets: [null, null
 const denied: Judgement = { state: 'denied', key: 'denied', sets: [] };
 
 export function createPolicyView(state: EngineState): PolicyView {
-  const byPeer = new Map<SubjectKey, Map<string, PolicyMapEntry[]>>();
-  const rowSignatures = new Map<readonly PolicyMapEntry[], string>();
+  const signatures = new Map<PortTable, string>();
   const contents = new Map<L7SetId, string>();
 
-  function relevant(subject: PartyState, peer: PartyState, direction: Direction): readonly PolicyMapEntry[] {
-    return rowsOf(subject, peer, direction).flat();
+  function policyOf({ subject }: PartyState, direction: Direction): DirectionPolicy | null {
+    const id = subject === null ? null : (state.subjects.get(subject)?.[direction] ?? null);
+    return id === null ? null : (state.directions.get(id) ?? null);
   }
 
-  function rowsOf(
-    { subject }: PartyState,
-    peer: PartyState,
-    direction: Direction,
-  ): readonly (readonly PolicyMapEntry[])[] {
-    if (subject === null) return [];
-    const rows = byPeer.get(subject) ?? arrange(subject);
-    return [`${direction} ${peer.identity}`, `${direction} 0`].flatMap((key) => {
-      const row = rows.get(key);
-      return row === undefined ? [] : [row];
-    });
+  function tableOf(subject: PartyState, peer: PartyState, direction: Direction): PortTable | null {
+    return policyOf(subject, direction)?.tableOf(peer.identity) ?? null;
   }
 
   function sideSignature(subject: PartyState, peer: PartyState, direction: Direction): string {
-    const policy = subject.subject === null ? undefined : state.subjects.get(subject.subject);
-    if (policy === undefined || !policy.enforced[direction]) return 'free';
-    return rowsOf(subject, peer, direction).map(rowSignature).join('/');
-  }
-
-  function rowSignature(row: readonly PolicyMapEntry[]): string {
-    const known = rowSignatures.get(row);
+    const table = tableOf(subject, peer, direction);
+    if (table === null) return 'free';
+    const known = signatures.get(table);
     if (known !== undefined) return known;
-    const signature = row
-      .map(({ identity, protocol, port, portPrefixLength, verdict }) =>
-        [
-          identity === 0 ? 'any' : 'own',
-          ...[protocol, port, portPrefixLength],
-          verdict.kind === 'l7' ? contentOf(verdict.set) : verdict.kind,
-        ].join(' '),
-      )
-      .sort()
+    const signature = table.entries
+      .map(({ protocol, port, portPrefixLength, verdict }) => {
+        const said = verdict.kind === 'l7' ? contentOf(verdict.set) : verdict.kind;
+        return `${protocol} ${port} ${portPrefixLength} ${said}`;
+      })
       .join();
-    rowSignatures.set(row, signature);
+    signatures.set(table, signature);
     return signature;
-  }
-
-  function arrange(subject: SubjectKey): Map<string, PolicyMapEntry[]> {
-    const rows = new Map<string, PolicyMapEntry[]>();
-    for (const entry of state.subjects.get(subject)?.entries ?? []) {
-      const key = `${entry.direction} ${entry.identity}`;
-      const row = rows.get(key);
-      if (row === undefined) rows.set(key, [entry]);
-      else row.push(entry);
-    }
-    byPeer.set(subject, rows);
-    return rows;
   }
 
   function verdictOf(
@@ -101,12 +73,8 @@ export function createPolicyView(state: EngineState): PolicyView {
     direction: Direction,
     { protocol, low }: PortRange,
   ): EntryVerdict {
-    const policy = subject.subject === null ? undefined : state.subjects.get(subject.subject);
-    if (policy === undefined) return { kind: 'allow' };
-    const { key, identity, enforced } = policy;
-    const entries = relevant(subject, peer, direction);
-    const wanted = { direction, identity: peer.identity, protocol, port: low };
-    return lookupVerdict({ key, identity, enforced, entries }, wanted).verdict;
+    const wanted = { peer: peer.identity, protocol, port: low };
+    return lookupVerdict(policyOf(subject, direction), wanted).verdict;
   }
 
   const slotsOf = (set: L7SetId): readonly L7Slot[] =>
@@ -121,7 +89,8 @@ export function createPolicyView(state: EngineState): PolicyView {
   }
 
   return {
-    entries: (from, to) => [...relevant(from, to, 'egress'), ...relevant(to, from, 'ingress')],
+    entries: (from, to) =>
+      [tableOf(from, to, 'egress'), tableOf(to, from, 'ingress')].flatMap((table) => table?.entries ?? []),
     signature: (from, to) => `${sideSignature(from, to, 'egress')}|${sideSignature(to, from, 'ingress')}`,
     slots: ({ sets }) => sets.flatMap((set) => (set === null ? [] : slotsOf(set))),
     judge(from, to, range) {

@@ -1,4 +1,4 @@
-import type { PolicyMapEntry } from '@weir/l7-policy';
+import type { TableEntry } from '@weir/l7-policy';
 
 /** Ports of one protocol, inclusive; types for ICMP. */
 export interface PortRange {
@@ -12,7 +12,7 @@ const names: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP'
 export const protocols: readonly number[] = [6, 17, 132, 1, 58];
 
 /** Cuts the ports of a protocol where an entry begins or ends: inside a piece every port has the same verdict. */
-export function pieces(protocol: number, entries: readonly PolicyMapEntry[]): readonly PortRange[] {
+export function pieces(protocol: number, entries: readonly TableEntry[]): readonly PortRange[] {
   const top = protocol === 1 || protocol === 58 ? 255 : 65_535;
   const cuts = new Set([0]);
   for (const entry of entries) {

@@ -1,7 +1,7 @@
-import type { EntryVerdict, L7Class, L7Set, L7SetId } from '../types/subject-policy.ts';
-import type { PortTable } from './compile-table.ts';
-import { codeContains, codesMeet, type PortCode } from './port-code.ts';
+import type { L7Class, L7Set, L7SetId } from '../types/subject-policy.ts';
+import { codesMeet, type PortCode } from './port-code.ts';
 import { classId, kindsAgree } from './set-registry.ts';
+import type { CompiledTable } from './table-registry.ts';
 
 /** Where a lookup gives an L7 set, for one peer. */
 export interface Redirect {
@@ -10,25 +10,14 @@ export interface Redirect {
 }
 
 /** The L7 sets that a peer with this table meets, with the ports where it does. */
-export function redirectsOf(own: PortTable, any: PortTable): readonly Redirect[] {
-  if (own.sets.length === 0 && any.sets.length === 0) return [];
-  const known = new Map([...own.sets, ...any.sets].map(({ set }) => [set.id, set]));
-  const codes = [...new Set([...own.codes, ...any.codes])];
-  return codes.flatMap((code) => {
-    const found = [lookup(own, code), lookup(any, code)].filter((verdict) => verdict !== null);
-    if (found.some((verdict) => verdict.kind !== 'l7')) return [];
-    const [verdict] = found;
+export function redirectsOf({ codes, verdicts, sets }: CompiledTable): readonly Redirect[] {
+  if (sets.length === 0) return [];
+  const known = new Map(sets.map(({ set }) => [set.id, set]));
+  return codes.flatMap((code, at) => {
+    const verdict = verdicts[at];
     const set = verdict?.kind === 'l7' ? known.get(verdict.set) : undefined;
     return set === undefined ? [] : [{ code, set }];
   });
-}
-
-function lookup(table: PortTable, code: PortCode): EntryVerdict | null {
-  let verdict: EntryVerdict | null = null;
-  table.codes.forEach((candidate, at) => {
-    if (codeContains(candidate, code)) verdict = table.verdicts[at] ?? null;
-  });
-  return verdict;
 }
 
 /** Pairs of sets that one connection can meet on its two sides. */

@@ -1,6 +1,7 @@
 import type { ClassId, L7Class, L7Set } from '../types/subject-policy.ts';
 import { makeClass, meetingPairs, type Redirect, redirectsOf } from './class-pairs.ts';
-import { tableOf } from './direction-policy.ts';
+import { tableAt } from './direction-policy.ts';
+import type { DirectionState } from './direction-registry.ts';
 import type { Subject } from './subject.ts';
 
 /** The pairs of L7 sets that can meet on this node, kept by who can reach whom. */
@@ -70,19 +71,18 @@ export function createClassRegistry(): ClassRegistry {
       }
       if (changed.size === 0) return;
       const subjects = [...all];
-      const senders = subjects.filter((subject) => subject.egress.sets.size > 0);
-      const receivers = subjects.filter((subject) => subject.ingress.sets.size > 0);
+      const senders = subjects.filter((subject) => asksForL7(subject.egress));
+      const receivers = subjects.filter((subject) => asksForL7(subject.ingress));
       for (const subject of changed) {
         const reached = new Set([
           ...(pairs.get(subject)?.keys() ?? []),
-          ...(subject.egress.sets.size > 0 ? receivers : []),
+          ...(asksForL7(subject.egress) ? receivers : []),
         ]);
         for (const to of reached) lookAt(subject, to);
         for (const [from, row] of [...pairs]) {
-          if (row.has(subject) && !changed.has(from) && subject.ingress.sets.size === 0)
-            lookAt(from, subject);
+          if (row.has(subject) && !changed.has(from) && !asksForL7(subject.ingress)) lookAt(from, subject);
         }
-        if (subject.ingress.sets.size === 0) continue;
+        if (!asksForL7(subject.ingress)) continue;
         for (const from of senders) if (!changed.has(from)) lookAt(from, subject);
       }
     },
@@ -108,6 +108,10 @@ export function createClassRegistry(): ClassRegistry {
 }
 
 function redirects(subject: Subject, peer: Subject, direction: 'ingress' | 'egress'): readonly Redirect[] {
-  const { policy } = subject[direction];
-  return policy.enforced ? redirectsOf(tableOf(policy, peer.row.index), policy.anyTable) : [];
+  const state = subject[direction];
+  return state === null ? [] : redirectsOf(tableAt(state.compiled, peer.row.index));
+}
+
+function asksForL7(state: DirectionState | null): boolean {
+  return state !== null && state.sets.size > 0;
 }

@@ -1,6 +1,13 @@
 import type { Direction, EntryVerdict } from '../types/subject-policy.ts';
 import { codeContains, type PortCode } from './port-code.ts';
 import { kindsAgree, type SetHandle, type SetRegistry, type SlotHandle } from './set-registry.ts';
+import type { CompiledTable, TableRegistry } from './table-registry.ts';
+
+/** What tables are made with. */
+export interface CompileParts {
+  readonly sets: SetRegistry;
+  readonly tables: TableRegistry;
+}
 
 /** What one grant adds to peers it selects: a verdict over some ports. */
 export interface Contribution {
@@ -11,25 +18,6 @@ export interface Contribution {
 
 const verdictDeny: EntryVerdict = Object.freeze({ kind: 'deny' });
 const verdictAllow: EntryVerdict = Object.freeze({ kind: 'allow' });
-
-/** Entries of one identity (or of any peer), sorted by code. A value; equal verdicts are the same object. */
-export interface PortTable {
-  readonly codes: readonly PortCode[];
-  readonly verdicts: readonly EntryVerdict[];
-  /** The L7 sets among the verdicts. */
-  readonly sets: readonly SetHandle[];
-}
-
-export const emptyTable: PortTable = Object.freeze({ codes: [], verdicts: [], sets: [] });
-
-export function sameTable(a: PortTable, b: PortTable): boolean {
-  if (a === b) return true;
-  if (a.codes.length !== b.codes.length) return false;
-  for (let i = 0; i < a.codes.length; i++) {
-    if (a.codes[i] !== b.codes[i] || a.verdicts[i] !== b.verdicts[i]) return false;
-  }
-  return true;
-}
 
 /** What grants say at one code: themselves and everything that contains it. */
 interface Said {
@@ -50,58 +38,42 @@ interface Node {
 const silent: Said = Object.freeze({ deny: false, allow: false, slots: Object.freeze([]) });
 
 /**
- * Compiles what is said of one identity (`own`) for the kernel's lookup, which takes the longest prefix under the
- * identity and the longest under any peer, and joins the two: deny wins, then allow, then the identity's own L7.
+ * Compiles what is said of one identity, by rules that name it (`own`) and by rules for any peer (`any`; the table
+ * of any peer is the one of no `own`), for the kernel's lookup: the longest prefix decides.
  *
- * In order: (1) an identity needs entries only where it is named itself; (2) where any peer is denied, nothing
- * else can matter; (3) where any peer is allowed, only a deny of its own does; (4) elsewhere the entry must say
- * what both together say, so an L7 entry holds the slots of any peer as well. An entry that repeats what the
- * next wider one of the same identity gives is not written.
+ * Each entry says what all rules together say of the packets it covers, in this order: (1) a deny denies; (2) an
+ * allow without L7 allows; (3) L7 rules ask for the proxy, with their slots together; (4) where nobody has spoken
+ * there is no entry. An entry that repeats the next wider one is not written.
  */
 export function compileTable(
   own: readonly Contribution[],
   any: readonly Contribution[],
   direction: Direction,
-  sets: SetRegistry,
-): PortTable {
-  const codes: PortCode[] = [];
-  const verdicts: EntryVerdict[] = [];
-  const used = new Set<SetHandle>();
-  const setVerdict = (slots: readonly SlotHandle[]): EntryVerdict => {
-    const handle = sets.intern(direction, slots);
-    used.add(handle);
-    return handle.verdict;
-  };
+  { sets, tables }: CompileParts,
+): CompiledTable {
+  const builder = tables.build();
   walk(own, any, (node, inherited) => {
-    const wanted = wantedVerdict(node, setVerdict, inherited);
-    if (wanted === inherited || wanted === null) return inherited;
-    codes.push(node.code);
-    verdicts.push(wanted);
-    return wanted;
+    const verdict = verdictOf(node, direction, sets, builder.use);
+    if (verdict === null || verdict === inherited) return inherited;
+    builder.add(node.code, verdict);
+    return verdict;
   });
-  return codes.length === 0 ? emptyTable : { codes, verdicts, sets: [...used] };
+  return builder.finish();
 }
 
-/** The table of any peer, which the others are compiled against. */
-export function compileAnyTable(
-  any: readonly Contribution[],
+function verdictOf(
+  { own, any }: Node,
   direction: Direction,
   sets: SetRegistry,
-): PortTable {
-  return compileTable(any, [], direction, sets);
-}
-
-function wantedVerdict(
-  { own, any }: Node,
-  setVerdict: (slots: readonly SlotHandle[]) => EntryVerdict,
-  inherited: EntryVerdict | null,
+  use: (set: SetHandle) => void,
 ): EntryVerdict | null {
-  if (any.deny) return inherited;
-  if (own.deny) return verdictDeny;
-  if (any.allow) return inherited;
-  if (own.allow) return verdictAllow;
-  if (own.slots.length === 0) return inherited;
-  return setVerdict(agreeing([...own.slots, ...any.slots]));
+  if (own.deny || any.deny) return verdictDeny;
+  if (own.allow || any.allow) return verdictAllow;
+  const slots = agreeing([...own.slots, ...any.slots]);
+  if (slots.length === 0) return null;
+  const handle = sets.intern(direction, slots);
+  use(handle);
+  return handle.verdict;
 }
 
 /** Slots of one kind: that of the identity's own, most specific slot. Others would need another proxy. */

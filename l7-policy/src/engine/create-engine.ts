@@ -12,8 +12,10 @@ import type { Problem } from '../types/problem.ts';
 import type { SourceRef } from '../types/source-ref.ts';
 import { createClassRegistry } from './class-registry.ts';
 import { createConflictIndex } from './conflict-index.ts';
+import { createDirectionRegistry } from './direction-registry.ts';
 import { createDocumentStore, type FileChange } from './document-store.ts';
 import { explainFlow } from './explain.ts';
+import { createGrantNumbers } from './grant-numbers.ts';
 import { canonicalLabels, createIdentityTable, type IdentityRow, reservedNumber } from './identity-table.ts';
 import { createIpcache } from './ipcache.ts';
 import { createLabelFilter } from './label-filter.ts';
@@ -25,6 +27,7 @@ import { createSetRegistry } from './set-registry.ts';
 import { createSlotRegistry } from './slot-registry.ts';
 import { type Subject, selectsSubject } from './subject.ts';
 import { createSubjectRegistry } from './subject-registry.ts';
+import { createTableRegistry } from './table-registry.ts';
 
 /** What a cluster without further settings does. */
 export function defaultEngineOptions(): EngineOptions {
@@ -57,13 +60,17 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
   const classes = createClassRegistry();
   const ipcache = createIpcache();
   const filter = createLabelFilter(options.identityLabels);
-  const subjects = createSubjectRegistry({
+  const grants = createGrantNumbers();
+  const directions = createDirectionRegistry({
     table,
     selectors,
     facts,
     sets,
-    options: { enforcement: options.enforcement, allowLocalhost: options.allowLocalhost === 'always' },
+    grants,
+    tables: createTableRegistry(),
+    allowLocalhost: options.allowLocalhost === 'always',
   });
+  const subjects = createSubjectRegistry({ directions, grants, enforcement: options.enforcement });
   const conflicts = createConflictIndex((a, b) =>
     [...subjects.subjects().values()].some(
       ({ row }) => selectsSubject(a, row.parsed) && selectsSubject(b, row.parsed),
@@ -363,7 +370,8 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     return {
       problems: found,
       delta: {
-        subjects: { added: compiled.added, changed: compiled.changed, removed: compiled.removed },
+        subjects: compiled.subjects,
+        directions: compiled.directions,
         slots: slots.takeChanges(),
         sets: {
           added: setChanges.added,
@@ -385,6 +393,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     subjects: new Map(
       [...subjects.subjects()].flatMap(([key, { policy }]) => (policy === null ? [] : [[key, policy]])),
     ),
+    directions: new Map(directions.published()),
     slots: new Map(slots.published()),
     sets: new Map(sets.inUse()),
     classes: new Map(classes.published()),
@@ -443,6 +452,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
               ? document.rules.filter((rule) => selectsSubject(rule, subject.row.parsed))
               : [],
           ),
+        direction: (id) => directions.published().get(id),
         set: (id) => sets.inUse().get(id),
         slot: (id) => slots.get(id),
         sourceOf: (id) => sourcesOf(id)[0],

@@ -1,42 +1,29 @@
-import type { Direction } from '../types/subject-policy.ts';
-import {
-  type Contribution,
-  compileAnyTable,
-  compileTable,
-  emptyTable,
-  type PortTable,
-  sameTable,
-} from './compile-table.ts';
+import type { Identity } from '../types/identity.ts';
+import type { Direction, DirectionId, DirectionPolicy } from '../types/subject-policy.ts';
+import { type CompileParts, type Contribution, compileTable } from './compile-table.ts';
 import type { Selector, SelectorUser } from './selector-cache.ts';
-import type { SetHandle, SetRegistry } from './set-registry.ts';
+import type { SetHandle } from './set-registry.ts';
+import type { CompiledTable } from './table-registry.ts';
 import { forEachBit, hasBit, noWords, type Words, withBit, withoutBit } from './words.ts';
 
 /** Ordinals, ascending, of the selectors in `DirectionRules.own` that select an identity. */
 type Path = readonly number[];
 
-/** Identities whom exactly the same selectors select: they share one table, which may be empty. A value. */
+/** Identities whom exactly the same selectors select: they share one table, which may be that of any peer. A value. */
 export interface PeerGroup {
   readonly path: Path;
-  readonly table: PortTable;
+  readonly table: CompiledTable;
   readonly members: Words;
 }
 
-/** One direction of a subject's policy as compiled. A value; equal parts are shared between versions. */
-export interface DirectionPolicy {
-  readonly enforced: boolean;
-  readonly anyTable: PortTable;
+/** A direction policy as compiled. A value; equal parts are shared between versions. */
+export interface CompiledDirection {
+  readonly any: CompiledTable;
   readonly groups: readonly PeerGroup[];
 }
 
-export const openDirection: DirectionPolicy = Object.freeze({
-  enforced: false,
-  anyTable: emptyTable,
-  groups: [],
-});
-
-/** What rules say about one direction of one subject. */
+/** What rules say about one direction of a subject, where it is enforced. */
 export interface DirectionRules {
-  readonly enforced: boolean;
   readonly any: readonly Contribution[];
   readonly own: readonly { readonly selector: Selector; readonly contributions: readonly Contribution[] }[];
   readonly ordinals: ReadonlyMap<Selector, number>;
@@ -46,24 +33,27 @@ export interface DirectionRules {
 export function compileDirection(
   rules: DirectionRules,
   direction: Direction,
-  sets: SetRegistry,
+  parts: CompileParts,
   capacity: number,
-): DirectionPolicy {
-  if (!rules.enforced) return openDirection;
+): CompiledDirection {
   return {
-    enforced: true,
-    anyTable: compileAnyTable(rules.any, direction, sets),
+    any: compileTable([], rules.any, direction, parts),
     groups: partition(rules, capacity).map(({ path, members }) => ({
       path,
       members,
-      table: groupTable(rules, path, direction, sets),
+      table: groupTable(rules, path, direction, parts),
     })),
   };
 }
 
-function groupTable(rules: DirectionRules, path: Path, direction: Direction, sets: SetRegistry): PortTable {
+function groupTable(
+  rules: DirectionRules,
+  path: Path,
+  direction: Direction,
+  parts: CompileParts,
+): CompiledTable {
   const own = path.flatMap((ordinal) => rules.own[ordinal]?.contributions ?? []);
-  return compileTable(own, rules.any, direction, sets);
+  return compileTable(own, rules.any, direction, parts);
 }
 
 /**
@@ -104,36 +94,36 @@ function wordsOf(indices: readonly number[]): Words {
   return words;
 }
 
-/** A policy after one identity moved, with its table before and after. */
+/** A direction after one identity moved, with its table before and after. */
 export interface Move {
-  readonly policy: DirectionPolicy;
-  readonly before: PortTable;
-  readonly after: PortTable;
+  readonly compiled: CompiledDirection;
+  readonly before: CompiledTable;
+  readonly after: CompiledTable;
   /** Groups came or went whose tables name L7 sets. */
   readonly setsChanged: boolean;
 }
 
 /** Puts one identity into the group where it belongs after it came to or left these selectors. */
 export function moveIdentity(
-  policy: DirectionPolicy,
+  { any, groups: before }: CompiledDirection,
   rules: DirectionRules,
   index: number,
   flipped: readonly Selector[],
   direction: Direction,
-  sets: SetRegistry,
+  parts: CompileParts,
 ): Move | null {
-  const oldAt = policy.groups.findIndex((group) => hasBit(group.members, index));
-  const old = policy.groups[oldAt];
+  const oldAt = before.findIndex((group) => hasBit(group.members, index));
+  const old = before[oldAt];
   const path = flippedPath(old?.path ?? [], flipped, rules);
   if (samePath(path, old?.path ?? [])) return null;
-  const groups = policy.groups.slice();
+  const groups = before.slice();
   let setsChanged = false;
   if (old !== undefined) groups[oldAt] = { ...old, members: withoutBit(old.members, index) };
-  let after = emptyTable;
+  let after = any;
   if (path.length > 0) {
     const at = groups.findIndex((group) => samePath(group.path, path));
     const group = groups[at];
-    after = group?.table ?? groupTable(rules, path, direction, sets);
+    after = group?.table ?? groupTable(rules, path, direction, parts);
     const next = { path, table: after, members: withBit(group?.members ?? noWords, index) };
     if (group === undefined) {
       groups.push(next);
@@ -144,8 +134,7 @@ export function moveIdentity(
     groups.splice(oldAt, 1);
     setsChanged ||= old.table.sets.length > 0;
   }
-  const moved = { enforced: policy.enforced, anyTable: policy.anyTable, groups };
-  return { policy: moved, before: old?.table ?? emptyTable, after, setsChanged };
+  return { compiled: { any, groups }, before: old?.table ?? any, after, setsChanged };
 }
 
 function flippedPath(path: Path, flipped: readonly Selector[], rules: DirectionRules): Path {
@@ -166,54 +155,44 @@ function samePath(a: Path, b: Path): boolean {
   return true;
 }
 
-/** The table of one identity; empty when only the table of any peer concerns it. */
-export function tableOf(policy: DirectionPolicy, index: number): PortTable {
-  return policy.groups.find((group) => hasBit(group.members, index))?.table ?? emptyTable;
+/** The table of one identity. */
+export function tableAt({ any, groups }: CompiledDirection, index: number): CompiledTable {
+  return groups.find((group) => hasBit(group.members, index))?.table ?? any;
 }
 
-/** The L7 sets that a policy's tables name. */
-export function setsOf(policy: DirectionPolicy): ReadonlySet<SetHandle> {
-  const found = new Set<SetHandle>(policy.anyTable.sets);
-  for (const { table } of policy.groups) for (const handle of table.sets) found.add(handle);
+/** The L7 sets that a direction's tables name. */
+export function setsOf({ any, groups }: CompiledDirection): ReadonlySet<SetHandle> {
+  const found = new Set<SetHandle>(any.sets);
+  for (const { table } of groups) for (const handle of table.sets) found.add(handle);
   return found;
 }
 
-/** Calls back for each identity index whose table differs. -1 stands for any peer. */
-export function diffDirections(
-  before: DirectionPolicy,
-  after: DirectionPolicy,
-  capacity: number,
-  visit: (index: number, before: PortTable, after: PortTable) => void,
-): void {
-  if (before === after) return;
-  if (!sameTable(before.anyTable, after.anyTable)) visit(-1, before.anyTable, after.anyTable);
-  const groupAt = new Int32Array(capacity);
-  before.groups.forEach((group, at) => {
-    forEachBit(group.members, (index) => {
-      groupAt[index] = at + 1;
-    });
-  });
-  for (const { members, table } of after.groups) {
-    // Most members come from few groups: whether the tables differ is asked once for each.
-    const differs = new Map<number, boolean>();
-    forEachBit(members, (index) => {
-      const at = groupAt[index] ?? 0;
-      groupAt[index] = 0;
-      const old = before.groups[at - 1]?.table ?? emptyTable;
-      let different = differs.get(at);
-      if (different === undefined) {
-        different = !sameTable(old, table);
-        differs.set(at, different);
+/** A compiled direction as a value for others; `numbers` gives identities by their index. */
+export function createDirectionPolicy(
+  id: DirectionId,
+  direction: Direction,
+  { any, groups }: CompiledDirection,
+  numbers: readonly Identity[],
+): DirectionPolicy {
+  const own = groups.filter(({ table }) => table !== any);
+  return Object.freeze({
+    id,
+    direction,
+    any,
+    sets: [...setsOf({ any, groups })].map(({ set }) => set.id),
+    forEachPeer(visit: (peer: Identity, table: CompiledTable) => void): void {
+      for (const { table, members } of own) {
+        forEachBit(members, (index) => {
+          const identity = numbers[index];
+          if (identity !== undefined) visit(identity, table);
+        });
       }
-      if (different) visit(index, old, table);
-    });
-  }
-  for (const { members, table } of before.groups) {
-    if (table.codes.length === 0) continue;
-    forEachBit(members, (index) => {
-      if (groupAt[index] !== 0) visit(index, table, emptyTable);
-    });
-  }
+    },
+    tableOf(peer: Identity): CompiledTable {
+      const index = numbers.indexOf(peer);
+      return own.find((group) => hasBit(group.members, index))?.table ?? any;
+    },
+  });
 }
 
 /** Registers a user at the selectors of `after` and takes it from those of `before` that are gone. */

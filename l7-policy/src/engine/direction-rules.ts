@@ -10,8 +10,6 @@ import type { Selector } from './selector-cache.ts';
 
 export interface DirectionContext {
   readonly direction: Direction;
-  /** `init` endpoints and mode `always` are in default deny whatever the rules say. */
-  readonly alwaysEnforced: boolean;
   readonly allowLocalhost: boolean;
   /** The subject is the local node itself. */
   readonly host: boolean;
@@ -25,30 +23,44 @@ export interface DirectionContext {
 const protocolOf = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 const everything: readonly PortCode[] = Object.freeze([0]);
 
-/** A direction that nothing restricts. */
-export const noRules: DirectionRules = Object.freeze({
-  enforced: false,
-  any: [],
-  own: [],
-  ordinals: new Map(),
-});
+/** What the rules that select a subject say about one direction, before anything is looked up. */
+export interface DirectionGrants {
+  readonly grants: readonly Grant[];
+  /** What no grant covers is denied; else it is allowed. */
+  readonly defaultDeny: boolean;
+}
 
 /**
- * Gathers what the rules that select a subject say about one direction.
+ * The grants that count in one direction; null when nothing restricts it.
  *
  * Default deny holds where some rule asks for it. Where rules are there but none asks, everything else is
  * allowed: then only denies matter, and without them nothing needs to be enforced.
  */
-export function collectDirection(rules: readonly Rule[], context: DirectionContext): DirectionRules {
-  const sections = rules.map((rule): SectionEffect => rule[context.direction]);
-  const defaultDeny = context.alwaysEnforced || sections.includes('default-deny');
-  const grants = rules.flatMap((rule) =>
-    rule.grants.filter((grant) => grant.direction === context.direction),
-  );
-  const relevant = defaultDeny ? grants : grants.filter((grant) => grant.effect === 'deny');
-  if (!defaultDeny && relevant.length === 0) return noRules;
+export function grantsThatCount(
+  rules: Iterable<Rule>,
+  direction: Direction,
+  alwaysEnforced: boolean,
+): DirectionGrants | null {
+  let defaultDeny = alwaysEnforced;
+  const grants: Grant[] = [];
+  for (const rule of rules) {
+    const section: SectionEffect = rule[direction];
+    if (section === 'none') continue;
+    if (section === 'default-deny') defaultDeny = true;
+    for (const grant of rule.grants) if (grant.direction === direction) grants.push(grant);
+  }
+  if (defaultDeny) return { grants, defaultDeny };
+  const denies = grants.filter((grant) => grant.effect === 'deny');
+  return denies.length === 0 ? null : { grants: denies, defaultDeny };
+}
+
+/** Turns grants into contributions of selectors, which it acquires. */
+export function collectDirection(
+  { grants, defaultDeny }: DirectionGrants,
+  context: DirectionContext,
+): DirectionRules {
   const builder = createBuilder(context);
-  for (const grant of relevant) builder.add(grant);
+  for (const grant of grants) builder.add(grant);
   if (!defaultDeny) builder.addAny({ effect: 'allow', codes: everything, slot: null });
   else if (context.direction === 'ingress' && context.allowLocalhost && !context.host) {
     builder.addPeer(reservedPeer('host'), null, { effect: 'allow', codes: everything, slot: null });
@@ -56,14 +68,11 @@ export function collectDirection(rules: readonly Rule[], context: DirectionConte
   return builder.finish();
 }
 
-/** Names of ports that the rules' egress grants use: when peers' ports change, those subjects are compiled again. */
-export function peerPortNames(rules: readonly Rule[], direction: Direction): readonly string[] {
-  if (direction === 'ingress') return [];
-  return rules.flatMap((rule) =>
-    rule.grants
-      .filter((grant) => grant.direction === 'egress')
-      .flatMap((grant) => grant.ports.flatMap((port) => (port.kind === 'named' ? [port.name] : []))),
-  );
+/** Names of ports that grants use. */
+export function portNames(grants: readonly Grant[]): readonly string[] {
+  const names = new Set<string>();
+  for (const { ports } of grants) for (const port of ports) if (port.kind === 'named') names.add(port.name);
+  return [...names].sort();
 }
 
 interface Builder {
@@ -110,7 +119,6 @@ function createBuilder(context: DirectionContext): Builder {
         .sort(([a], [b]) => (a.key < b.key ? -1 : 1))
         .map(([selector, contributions]) => ({ selector, contributions: dropUnnamed(contributions) }));
       return {
-        enforced: true,
         any: dropUnnamed(any),
         own: sorted,
         ordinals: new Map(sorted.map(({ selector }, ordinal) => [selector, ordinal])),

@@ -19,11 +19,12 @@ import type { SourceRef } from '../types/source-ref.ts';
 import type {
   ClassId,
   Direction,
+  DirectionId,
+  DirectionPolicy,
   L7Set,
   L7SetId,
   L7Slot,
   SlotId,
-  SubjectPolicy,
 } from '../types/subject-policy.ts';
 import { portsNamed } from './direction-rules.ts';
 import type { IdentityRow } from './identity-table.ts';
@@ -43,6 +44,7 @@ export interface ExplainView {
   identityOf(prefix: string): Identity | undefined;
   /** The rule as it stands in its document now, with its latest places. */
   rulesOf(subject: Subject): readonly Rule[];
+  direction(id: DirectionId): DirectionPolicy | undefined;
   set(id: L7SetId): L7Set | undefined;
   slot(id: SlotId): L7Slot | undefined;
   sourceOf(rule: RuleId): SourceRef | undefined;
@@ -132,8 +134,9 @@ function explainSide(
   view: ExplainView,
   verdicts: RequestVerdict[],
 ): SideExplanation {
-  const policy: SubjectPolicy | null = subject.subject?.policy ?? null;
-  if (subject.subject === null || policy === null || !policy.enforced[direction]) {
+  const named = subject.subject?.policy?.[direction] ?? null;
+  const policy = named === null ? undefined : view.direction(named);
+  if (subject.subject === null || policy === undefined) {
     const text =
       subject.subject === null
         ? `${subject.name} is no endpoint of this node: no policy applies to its ${direction}`
@@ -150,8 +153,7 @@ function explainSide(
   }
   const identity = peer.row?.identity ?? reservedIdentities.world;
   const { entry, verdict } = lookupVerdict(policy, {
-    direction,
-    identity,
+    peer: identity,
     protocol: flow.protocol,
     port: flow.port,
   });

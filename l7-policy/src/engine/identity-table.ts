@@ -1,6 +1,6 @@
 import { type Prefix, parsePrefix } from '../net/prefix.ts';
 import type { Labels } from '../types/fact.ts';
-import { type Identity, identity, reservedIdentities } from '../types/identity.ts';
+import { anyIdentity, type Identity, identity, reservedIdentities } from '../types/identity.ts';
 
 export interface Label {
   readonly source: string;
@@ -76,7 +76,7 @@ export interface IdentityTable {
   forget(row: IdentityRow): void;
   /** Frees the index. */
   remove(row: IdentityRow): void;
-  /** Identity by index, for snapshots; a later reuse of an index does not show in it. */
+  /** Identity by index, for values: who is in it stays at its index, whatever comes later. */
   numbers(): readonly Identity[];
   /** One more than the highest index. */
   capacity(): number;
@@ -87,6 +87,7 @@ export function createIdentityTable(): IdentityTable {
   const rows: (IdentityRow | undefined)[] = [];
   const free: number[] = [];
   let numbers: Identity[] = [];
+  let handedOut = false;
   return {
     get: (number) => byNumber.get(number),
     at: (index) => rows[index],
@@ -94,7 +95,6 @@ export function createIdentityTable(): IdentityTable {
     add(number, labels) {
       const reused = free.pop();
       const index = reused ?? rows.length;
-      if (reused !== undefined) numbers = numbers.slice();
       numbers[index] = number;
       const row = makeRow(index, number, labels);
       rows[index] = row;
@@ -107,8 +107,14 @@ export function createIdentityTable(): IdentityTable {
     remove(row) {
       rows[row.index] = undefined;
       free.push(row.index);
+      if (handedOut) numbers = numbers.slice();
+      handedOut = false;
+      numbers[row.index] = anyIdentity;
     },
-    numbers: () => numbers,
+    numbers() {
+      handedOut = true;
+      return numbers;
+    },
     capacity: () => rows.length,
   };
 }

@@ -104,6 +104,8 @@ export interface Grant {
   readonly ports: readonly PortMatch[];
   readonly slot: SlotSpec | null;
   readonly source: SourceRef;
+  /** Equal keys, equal effect on L3 and L4; a slot counts by its name. */
+  readonly key: string;
 }
 
 /** What one `spec` says about the subjects it selects. */

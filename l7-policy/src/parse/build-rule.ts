@@ -42,7 +42,7 @@ export function buildRules(id: DocumentId, drafts: readonly DraftRule[]): readon
   const ordinals = new Map<string, number>();
   return drafts.map((draft) => {
     const subject = `${draft.node ? 'node' : 'endpoint'}:${selectorKey(draft.subject)}`;
-    const grants = draft.grants.map((grant): { grant: Grant; key: string } => {
+    const grants = draft.grants.map((grant): Grant => {
       const shape = JSON.stringify([
         grant.direction,
         grant.effect,
@@ -51,17 +51,15 @@ export function buildRules(id: DocumentId, drafts: readonly DraftRule[]): readon
       ]);
       const slot = grant.l7 === null ? null : buildSlot(id, subject, shape, grant, grant.l7, ordinals);
       const { direction, effect, peers, ports, source } = grant;
-      return {
-        grant: Object.freeze({ direction, effect, peers, ports, slot, source }),
-        key: `${shape}${slot === null ? '' : slot.id}`,
-      };
+      const key = `${shape}${slot === null ? '' : slot.id}`;
+      return Object.freeze({ direction, effect, peers, ports, slot, source, key });
     });
     return Object.freeze({
       subject: draft.subject,
       node: draft.node,
       ingress: draft.ingress,
       egress: draft.egress,
-      grants: grants.map(({ grant }) => grant),
+      grants,
       source: draft.source,
       key: digest([subject, draft.ingress, draft.egress, ...grants.map(({ key }) => key).sort()]),
     });

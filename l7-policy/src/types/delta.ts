@@ -2,12 +2,13 @@ import type { Identity } from './identity.ts';
 import type { Problem } from './problem.ts';
 import type {
   ClassId,
-  Enforced,
+  DirectionId,
+  DirectionPolicy,
   L7Class,
   L7Set,
   L7SetId,
   L7Slot,
-  PolicyMapEntry,
+  PortTable,
   SlotId,
   SubjectKey,
   SubjectPolicy,
@@ -21,22 +22,32 @@ export interface EndpointState {
   readonly addresses: readonly string[];
 }
 
-export interface SubjectChange {
-  readonly key: SubjectKey;
-  readonly enforced: Enforced;
-  /** An entry whose verdict changed stands in both lists. */
-  readonly added: readonly PolicyMapEntry[];
-  readonly removed: readonly PolicyMapEntry[];
-  /** The whole policy after the change. */
-  readonly policy: SubjectPolicy;
+/** Identities that came to, left or moved within a direction policy; its rules are the same. */
+export interface DirectionChange {
+  readonly before: DirectionPolicy;
+  readonly after: DirectionPolicy;
+  readonly moved: readonly MovedPeer[];
+}
+
+/** null: the table of any peer. */
+export interface MovedPeer {
+  readonly peer: Identity;
+  readonly before: PortTable | null;
+  readonly after: PortTable | null;
 }
 
 /** What an update changed, and nothing else. Applying deltas in order gives `engine.state()`. */
 export interface EngineDelta {
+  /** `changed`: a subject has other rules now, and so other direction policies. */
   readonly subjects: {
     readonly added: readonly SubjectPolicy[];
-    readonly changed: readonly SubjectChange[];
+    readonly changed: readonly SubjectPolicy[];
     readonly removed: readonly SubjectKey[];
+  };
+  readonly directions: {
+    readonly added: readonly DirectionPolicy[];
+    readonly changed: readonly DirectionChange[];
+    readonly removed: readonly DirectionId[];
   };
   readonly slots: {
     readonly added: readonly L7Slot[];
@@ -63,6 +74,8 @@ export interface EngineUpdate {
 /** Everything in force. */
 export interface EngineState {
   readonly subjects: ReadonlyMap<SubjectKey, SubjectPolicy>;
+  /** Those that a subject names. */
+  readonly directions: ReadonlyMap<DirectionId, DirectionPolicy>;
   readonly slots: ReadonlyMap<SlotId, L7Slot>;
   readonly sets: ReadonlyMap<L7SetId, L7Set>;
   readonly classes: ReadonlyMap<ClassId, L7Class>;

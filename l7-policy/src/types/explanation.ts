@@ -2,7 +2,7 @@ import type { Identity } from './identity.ts';
 import type { RuleId } from './l7-rule.ts';
 import type { L7Request } from './request.ts';
 import type { SourceRef } from './source-ref.ts';
-import type { ClassId, Direction, EntryVerdict, PolicyMapEntry } from './subject-policy.ts';
+import type { ClassId, Direction, EntryVerdict, TableEntry } from './subject-policy.ts';
 
 /** One end of a probed connection. */
 export type PeerRef =
@@ -41,8 +41,8 @@ export interface SideExplanation {
   readonly direction: Direction;
   readonly subject: string;
   readonly enforced: boolean;
-  /** The entry that decided, or null for the default. */
-  readonly entry: PolicyMapEntry | null;
+  /** The entry of the peer's table that decided, or null for the default. */
+  readonly entry: TableEntry | null;
   readonly verdict: EntryVerdict;
   readonly notes: readonly RuleNote[];
   /** What became of it, as a sentence. */

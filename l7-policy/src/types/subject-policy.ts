@@ -7,12 +7,19 @@ export type Direction = 'ingress' | 'egress';
 
 /** Identity and named ports of a subject; equal keys share one subject policy. */
 export type SubjectKey = Brand<string, 'SubjectKey'>;
+/** Names the rules of one direction; subjects of equal rules share it. */
+export type DirectionId = Brand<string, 'DirectionId'>;
+export type TableId = Brand<string, 'TableId'>;
 export type SlotId = Brand<string, 'SlotId'>;
 export type L7SetId = Brand<string, 'L7SetId'>;
 export type ClassId = Brand<string, 'ClassId'>;
 
 /** Names again what an engine named before: for a store that kept the text. */
 export const subjectKey = (text: string): SubjectKey => text as SubjectKey;
+/** Like `subjectKey`. */
+export const directionId = (text: string): DirectionId => text as DirectionId;
+/** Like `subjectKey`. */
+export const tableId = (text: string): TableId => text as TableId;
 /** Like `subjectKey`. */
 export const l7SetId = (text: string): L7SetId => text as L7SetId;
 /** Like `subjectKey`. */
@@ -53,11 +60,8 @@ export type EntryVerdict =
   | { readonly kind: 'deny' }
   | { readonly kind: 'l7'; readonly set: L7SetId };
 
-/** One key and value of the kernel's policy map, for the lookup that `lookupVerdict` describes. */
-export interface PolicyMapEntry {
-  readonly direction: Direction;
-  /** 0: any peer. */
-  readonly identity: Identity;
+/** One entry of a port table. */
+export interface TableEntry {
   /** IANA number; 0: any protocol and any port. ICMP types stand in the port. */
   readonly protocol: number;
   readonly port: number;
@@ -66,19 +70,37 @@ export interface PolicyMapEntry {
   readonly verdict: EntryVerdict;
 }
 
-/** In a direction that is not enforced everything is allowed without a lookup. */
-export interface Enforced {
-  readonly ingress: boolean;
-  readonly egress: boolean;
+/** Verdicts by protocol and port: the longest prefix that covers a packet counts, and none denies. A value. */
+export interface PortTable {
+  /** Equal ids, equal entries. */
+  readonly id: TableId;
+  /** Sorted by protocol, port and prefix length. */
+  readonly entries: readonly TableEntry[];
 }
 
-/** Everything all documents together say about one subject. A value: never changes. */
+/**
+ * What one direction of the subjects with the same rules says: one table for each peer, which holds all that is
+ * said of it. A value: identities that come and go make another one of the same id.
+ */
+export interface DirectionPolicy {
+  /** Equal ids, equal rules. */
+  readonly id: DirectionId;
+  readonly direction: Direction;
+  /** The table of every peer that has none of its own. */
+  readonly any: PortTable;
+  /** The L7 sets that its tables lead to. */
+  readonly sets: readonly L7SetId[];
+  /** Visits the peers that have a table of their own, in no order. */
+  forEachPeer(visit: (peer: Identity, table: PortTable) => void): void;
+  tableOf(peer: Identity): PortTable;
+}
+
+/** Everything all documents together say about one subject; null: the direction is not enforced. A value. */
 export interface SubjectPolicy {
   readonly key: SubjectKey;
   readonly identity: Identity;
-  readonly enforced: Enforced;
-  /** Written out anew on each reading: keep the array where it is needed more than once. */
-  readonly entries: readonly PolicyMapEntry[];
+  readonly ingress: DirectionId | null;
+  readonly egress: DirectionId | null;
 }
 
 /** All connections of a class share one listener: AND of the two sides, OR of the slots within a side. */

@@ -33,7 +33,7 @@ export function openKernelUnderTest(interfaces: readonly Ifindex[]): KernelUnder
   const options = { instance: `conformance${process.pid}`, marks, bpffs };
   const datapath = openDatapath({
     ...options,
-    capacity: { policy: 65536, ipcache: 4096, endpoints: 64, connections: 4096 },
+    capacity: { policyPeers: 65536, policyTables: 65536, ipcache: 4096, endpoints: 64, connections: 4096 },
   });
   const runner = openPacketRunner(options);
   const redirector = openRedirector(
@@ -80,6 +80,7 @@ function desiredState(
     })),
     uplinks: [],
     subjects: state.subjects,
+    directions: state.directions,
     steps: new Map(),
     ipcache: new Map([...state.ipcache, ...prefixesOf(state.endpoints.values()), ...addresses]),
     sets: state.sets,
