@@ -32,7 +32,9 @@ import { checkPortRange, isListenedOn } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
 import { type AgentOptions, CLUSTER_NAME, socketPaths } from './options.ts';
 import { createPolicySource } from './policies/policy-source.ts';
+import { createSecretSource } from './policies/secret-source.ts';
 import { envoyOf } from './proxy/envoy.ts';
+import { locateProblem } from './proxy/locate-problem.ts';
 import { createProxyClasses } from './proxy/proxy-classes.ts';
 import { createXdsPublisher, xdsResource } from './proxy/xds-publisher.ts';
 import { createIdentityAllocator } from './state/identity-allocator.ts';
@@ -123,7 +125,12 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
       : envoyOf(options, options.envoyBinary, store, (event) => log.info(event, 'envoy'));
   const proxy = createProxyClasses({
     publisher: createXdsPublisher(xds),
-    compile: (wanted) => compiler.compileClass({ ...wanted, port: proxyPort(wanted.port) }, settings),
+    compile: (wanted) => {
+      const input = { ...wanted, port: proxyPort(wanted.port) };
+      const compiled = locateProblem(compiler.compileClass(input, settings), places);
+      if (compiled.kind === 'refused') log.error({ class: wanted.id, ...compiled.problem }, 'proxy');
+      return compiled;
+    },
     listening: (ports) =>
       listenersReady({
         ports: ports.map(proxyPort),
@@ -181,6 +188,14 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     onProblem: (problem) => log[problem.severity === 'error' ? 'error' : 'warn'](problem, 'policy'),
     onError,
   });
+  const secrets = createSecretSource({
+    directory: options.secretDirectory,
+    variables: options.secretVariables,
+    change: controller.change,
+    onProblem: (file, reason) => log.error({ file, reason }, 'a secret keeps its last value'),
+    onError,
+  });
+  await secrets.scan();
   await workloads.start();
   await workloadsFile?.scan();
   await policies.scan();
@@ -197,7 +212,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   });
   const housekeeping = startHousekeeping({ controller, workloads, redirector, proxy, datapath, log });
   const sync = createSync({
-    scans: [async () => workloadsFile?.scan(), policies.scan, workloads.look],
+    scans: [secrets.scan, async () => workloadsFile?.scan(), policies.scan, workloads.look],
     controller,
     proxy,
   });
@@ -231,6 +246,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     async stop() {
       housekeeping.close();
       policies.close();
+      secrets.close();
       workloadsFile?.close();
       await control.close();
       proxy.close();

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
+import type { SecretVariable } from './policies/secret-source.ts';
 
 /** The cluster that workloads of this node belong to, as policies name it. */
 export const CLUSTER_NAME = 'default';
@@ -17,6 +18,9 @@ export interface AgentOptions {
   readonly runDirectory: string;
   readonly bpffs: string;
   readonly policyDirectory: string;
+  /** Null: no secret comes from a file. */
+  readonly secretDirectory: string | null;
+  readonly secretVariables: readonly SecretVariable[];
   /** Null: workloads come only from `weir endpoint add`. */
   readonly workloadsFile: string | null;
   /** The Envoy to start; null when it runs by itself from `weir envoy bootstrap`. */
@@ -36,6 +40,8 @@ export interface AgentWords {
   readonly bpffs?: string;
   readonly policies?: string;
   readonly workloads?: string;
+  readonly secrets?: string;
+  readonly secretEnv?: readonly string[];
   readonly envoy?: string;
   readonly externalEnvoy?: boolean;
   readonly uplink?: readonly string[];
@@ -49,7 +55,10 @@ export const DEFAULT_BPFFS = '/sys/fs/bpf';
 const DEFAULT_ENVOY = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
 
 /** Fills in the defaults. Throws an Error that names the word which cannot be used. */
-export function agentOptions(words: AgentWords): AgentOptions {
+export function agentOptions(
+  words: AgentWords,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): AgentOptions {
   const instance = instanceOf(words.instance ?? 'default');
   return Object.freeze({
     instance,
@@ -57,6 +66,8 @@ export function agentOptions(words: AgentWords): AgentOptions {
     runDirectory: runDirectory(words),
     bpffs: words.bpffs ?? DEFAULT_BPFFS,
     policyDirectory: resolve(words.policies ?? '/etc/weir/policies'),
+    secretDirectory: words.secrets === undefined ? null : resolve(words.secrets),
+    secretVariables: (words.secretEnv ?? []).map((word) => secretVariable(word, environment)),
     workloadsFile: words.workloads === undefined ? null : resolve(words.workloads),
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
     uplinks: words.uplink ?? null,
@@ -101,6 +112,19 @@ export function bootstrapOf({
     maxHeapBytes: null,
     maxConnections: 1_000_000,
   });
+}
+
+function secretVariable(
+  word: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): SecretVariable {
+  const [, namespace, name, variable] = /^([^/=]+)\/([^/=]+)=(.+)$/.exec(word) ?? [];
+  if (namespace === undefined || name === undefined || variable === undefined) {
+    throw new Error(`--secret-env ${word}: expected NAMESPACE/NAME=VARIABLE`);
+  }
+  const value = environment[variable];
+  if (value === undefined) throw new Error(`--secret-env ${word}: the environment has no ${variable}`);
+  return { namespace, name, value };
 }
 
 function concurrency(word: string | undefined): number {

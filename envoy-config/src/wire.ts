@@ -41,7 +41,8 @@ export function written(encoded: Encoded): Uint8Array {
   return target;
 }
 
-function size(encoded: Encoded): number {
+/** How many bytes it has, before it is written. */
+export function size(encoded: Encoded): number {
   return encoded instanceof Uint8Array ? encoded.length : encoded.bytes;
 }
 

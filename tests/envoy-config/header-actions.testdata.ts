@@ -207,6 +207,28 @@ export const headerCases: readonly HeaderCase[] = [
     server: { 'x-team': 'blue', 'x-key': 'k', 'x-other': 'o' },
   },
   {
+    name: 'more rules behind prefixes that exclude each other than may meet in one request',
+    rules: [
+      ...Array.from({ length: 9 }, (_, index) =>
+        rule(`${index}`, `/p${index}/.*`, match('X-Key', `${index}`, 'ADD')),
+      ),
+      rule('short', '/p.*', match('X-Team', 't', 'ADD')),
+      rule('exact', '/p7/a', match('X-Other', 'o', 'ADD')),
+      rule('floating', '.*a', match('X-Other', 'f', 'ADD')),
+    ],
+    request: ask('/p7/a'),
+    server: { 'x-key': '7', 'x-team': 't', 'x-other': 'f,o' },
+  },
+  {
+    name: 'a shorter prefix acts where the longer one does not match',
+    rules: [
+      rule('long', '/p/[0-9]+', match('X-Key', 'k', 'ADD')),
+      rule('short', '/p.*', match('X-Team', 't', 'ADD')),
+    ],
+    request: ask('/p/x'),
+    server: { 'x-team': 't' },
+  },
+  {
     name: 'a rule without actions beside one with',
     rules: [rule('a', '/.*'), rule('b', '/p', match('X-Key', 'k', 'ADD'))],
     request: ask('/p'),

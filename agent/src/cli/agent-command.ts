@@ -10,6 +10,11 @@ export function agentCommand(): Command {
       'protect the workloads of this node; runs until SIGTERM or SIGINT and leaves policy in force',
     )
     .option('--policies <dir>', 'folder of policy files, watched (default: /etc/weir/policies)')
+    .option(
+      '--secrets <dir>',
+      'folder of secrets, watched: each file is named NAMESPACE.NAME and holds the value',
+    )
+    .option('--secret-env <namespace/name=variable...>', 'secrets whose values stand in the environment')
     .option('--workloads <file>', 'the workloads of this node, watched')
     .option('--state-dir <dir>', 'what must survive a restart (default: /var/lib/weir/INSTANCE)')
     .option('--bpffs <dir>', 'where a BPF file system is mounted (default: /sys/fs/bpf)')
@@ -23,7 +28,7 @@ export function agentCommand(): Command {
     .option('--proxy-ports <first-last>', 'loopback ports for listeners (default: 14000-18095)')
     .option('--log-level <level>', 'trace, debug, info, warn, error', 'info')
     .action(async (_words, command: Command) => {
-      const options = agentOptions(command.optsWithGlobals<AgentWords>());
+      const options = agentOptions(command.optsWithGlobals<AgentWords>(), process.env);
       const log = pino({ level: options.logLevel });
       const agent = await startAgent(options, log);
       const signal = await new Promise<string>((resolve) => {

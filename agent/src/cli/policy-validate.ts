@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { offlineEngine } from '../explain/offline-engine.ts';
+import { proxyProblems } from '../policies/proxy-problems.ts';
 import { globalOptions, print } from './global-options.ts';
 import { showProblem } from './show-problem.ts';
 
@@ -9,7 +10,8 @@ export function validateCommand(): Command {
     .description('check policy files; status 1 when a document would be refused')
     .argument('<path...>', 'files, or folders of files')
     .action((paths: readonly string[], _words, command: Command) => {
-      const { problems } = offlineEngine(paths, undefined);
+      const offline = offlineEngine(paths, undefined);
+      const problems = [...offline.problems, ...proxyProblems(offline.engine)];
       const errors = problems.filter(({ severity }) => severity === 'error').length;
       print(globalOptions(command), { problems }, () =>
         [...problems.map(showProblem), summary(errors, problems.length - errors)].join('\n'),

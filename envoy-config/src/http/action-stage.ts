@@ -45,28 +45,47 @@ export function actionStage(
   outcome: Outcome,
   otherwise: OnMatch | null,
 ): OnMatch | null {
-  const open = conditions.filter((condition) => condition.path?.shape.kind !== 'literals');
-  const texts = new Set(
-    conditions.flatMap(({ path }) => (path?.shape.kind === 'literals' ? path.shape.texts : [])),
-  );
+  const open: Condition[] = [];
+  const byText = new Map<string, Condition[]>();
+  for (const condition of conditions) {
+    if (condition.path?.shape.kind !== 'literals') open.push(condition);
+    else
+      for (const text of condition.path.shape.texts)
+        byText.set(text, [...(byText.get(text) ?? []), condition]);
+  }
   const exact = new Map<string, Encoded>();
-  for (const text of texts) {
-    const possible = conditions.filter(({ path }) => path === null || matchesText(path, text));
-    const decided = decide(
-      possible.map((condition) => ({ condition, path: null })),
-      outcome,
-      null,
+  for (const [text, literal] of byText) {
+    const possible = open.filter(
+      (condition) => text.startsWith(prefixOf(condition)) && matches(condition, text),
     );
+    const candidates = [...literal, ...possible].map((condition) => ({ condition, path: null }));
+    const decided = decide(candidates, outcome, null);
     if (decided !== null) exact.set(text, lookupEntry(text, decided));
   }
-  const rest =
-    decide(
-      open.map((condition) => ({ condition, path: condition.path })),
-      outcome,
-      otherwise,
-    ) ?? otherwise;
-  const byPath = lookup('exact', ':path', exact, rest);
-  return byPath === null ? rest : matcherNode(byPath);
+  // The longest prefix of a path decides: longer ones do not match it, shorter ones may.
+  const prefixed = new Map<string, Encoded>();
+  for (const prefix of new Set(open.map(prefixOf))) {
+    if (prefix === '') continue;
+    const decided = decide(openBehind(prefix, open), outcome, null);
+    if (decided !== null) prefixed.set(prefix, lookupEntry(prefix, decided));
+  }
+  const floating = decide(openBehind('', open), outcome, otherwise) ?? otherwise;
+  const byPrefix = lookup('prefix', ':path', prefixed, floating);
+  const afterExact = byPrefix === null ? floating : matcherNode(byPrefix);
+  const byPath = lookup('exact', ':path', exact, afterExact);
+  return byPath === null ? afterExact : matcherNode(byPath);
+}
+
+/** Conditions that can match a path of which this is the longest known prefix. */
+function openBehind(prefix: string, open: readonly Condition[]): readonly Candidate[] {
+  return open
+    .filter((condition) => prefix.startsWith(prefixOf(condition)))
+    .map((condition) => ({ condition, path: condition.path }));
+}
+
+/** What every path that the condition matches begins with. */
+function prefixOf({ path }: Condition): string {
+  return path?.shape.kind === 'prefix' || path?.shape.kind === 'regex' ? path.shape.prefix : '';
 }
 
 /**
@@ -157,6 +176,6 @@ function tests({ condition, path }: Candidate): readonly Predicate[] {
   return predicates;
 }
 
-function matchesText(path: Pattern, text: string): boolean {
-  return path.shape.kind === 'literals' ? path.shape.texts.includes(text) : RE2JS.matches(path.regex, text);
+function matches({ path }: Condition, text: string): boolean {
+  return path === null || RE2JS.matches(path.regex, text);
 }

@@ -1,7 +1,7 @@
 import { RouteConfigurationSchema } from '@weir/xds-ts/envoy/config/route/v3/route';
 import { VirtualHostSchema } from '@weir/xds-ts/envoy/config/route/v3/route_components';
 import { type Compiled, typeUrls } from '../resource.ts';
-import { field, joined, written } from '../wire.ts';
+import { field, joined, size, written } from '../wire.ts';
 import { actionStage, headerBranches, TooManyCombinations } from './action-stage.ts';
 import type { Condition } from './condition.ts';
 import { headerLogConfig } from './header-log.ts';
@@ -64,12 +64,23 @@ export function compileRoutes(name: string, rules: ClassRules, memory: Memory): 
       field(routeConfiguration.name.number, name),
       field(routeConfiguration.virtualHosts.number, host),
     );
+    if (size(message) > maxRouteBytes) return tooLarge(all);
     const bytes = written(message);
     return { kind: 'compiled', resources: [{ typeUrl: typeUrls.routes, name, bytes }] };
   } catch (error) {
     if (!(error instanceof TooManyCombinations)) throw error;
     return { kind: 'refused', problem: { message: error.message, rules: error.rules } };
   }
+}
+
+/** A route configuration of more would hold up Envoy's main thread for seconds with each edit. */
+const maxRouteBytes = 32 * 1024 * 1024;
+
+function tooLarge(sides: readonly RuleSet[]): Compiled {
+  const acting = sides.flatMap((rules) => rules.acting.map(({ rule }) => rule));
+  const cause = acting.length === 0 ? 'fewer rules' : 'fewer rules with header actions, or fewer beside them';
+  const message = `the rules make more than ${maxRouteBytes / 1024 / 1024} MiB of routes; use ${cause}`;
+  return { kind: 'refused', problem: { message, rules: acting } };
 }
 
 /** Unreadable and traversing paths, hosts that are none, rules that act on headers, rules that only allow, refusal. */

@@ -433,6 +433,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     removeFile: (file) => apply([{ kind: 'remove-file', file }]),
     state,
     problems: store.problems,
+    declaredSlots: slots.declared,
     sourcesOf,
     labelsOf: (number) => table.get(number)?.labels ?? null,
     explain: (flow) =>

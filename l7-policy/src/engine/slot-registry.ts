@@ -19,6 +19,8 @@ export interface SlotRegistry {
   takeChanges(): SlotChanges;
   get(id: SlotId): L7Slot | undefined;
   published(): ReadonlyMap<SlotId, L7Slot>;
+  /** Those of all documents, used or not. */
+  declared(): readonly L7Slot[];
 }
 
 export function createSlotRegistry(): SlotRegistry {
@@ -78,6 +80,7 @@ export function createSlotRegistry(): SlotRegistry {
     },
     get: (id) => published.get(id),
     published: () => published,
+    declared: () => [...specs.values()].map((spec) => completeSlot(spec, secrets)),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Identity } from './identity.ts';
 import type { RuleId } from './l7-rule.ts';
 import type { Problem } from './problem.ts';
 import type { SourceRef } from './source-ref.ts';
+import type { L7Slot } from './subject-policy.ts';
 
 /** Gives label sets their numbers. A cluster store can stand behind it. */
 export interface IdentityAllocator {
@@ -37,6 +38,8 @@ export interface Engine {
   state(): EngineState;
   /** Problems of every document as it stands. */
   problems(): readonly Problem[];
+  /** Every block of rules in the documents in force, whether a workload of this node has to do with it or not. */
+  declaredSlots(): readonly L7Slot[];
   /** Where rules with this content stand. */
   sourcesOf(rule: RuleId): readonly SourceRef[];
   /** The sorted, security-relevant labels of an identity, or null when it is not known. */
