@@ -19,6 +19,7 @@ export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdi
 export { rewriteHeaders } from './judge/match-http.ts';
 export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';
 export { apiKeyByName, carriesTopics } from './model/kafka-api.ts';
+export { reservedRef } from './reserved-ref.ts';
 export type {
   DirectionChange,
   EndpointState,

@@ -91,6 +91,58 @@ suite('weir policy explain', () => {
       ],
     },
     {
+      title: 'names the peers and ports of each rule, its policy, and who restricts the workload',
+      words: ['--from', 'cart', '--to', 'web', '--port', '81'],
+      says: [
+        /^DENIED: allowed by no rule; nearest: policy\.yaml:9:7, takes cart, but only on 80\/TCP$/m,
+        /^ {2}egress of cart, in default deny by default\/cart-dns: allowed on layers 3 and 4$/m,
+        /^ {4}policy\.yaml:\d+ \(default\/cart-dns\): allows app=web,namespace=default or app=broker,namespace=default on every port$/m,
+        /^ {2}ingress of web, in default deny by default\/web: denied$/m,
+        /^ {4}policy\.yaml:\d+ \(default\/web\): nearest: takes cart, but only on 50051\/TCP$/m,
+      ],
+    },
+    {
+      title: 'names the peers that a rule for the port takes',
+      words: ['--from', 'dns', '--to', 'web', '--port', '80'],
+      says: [/nearest: policy\.yaml:9:7, is for this port, but takes app=cart,namespace=default$/m],
+    },
+    {
+      title: 'takes a missing header for nearer than another path or method',
+      words: ['--from', 'cart', '--to', 'web', '--port', '80', '--http', 'PUT /v1/items/'],
+      says: [
+        /nearest: policy\.yaml:13:11, path `\/v1\/items\/` does not match `\/v1\/items`; it would without the trailing slash; header X-Role is missing/,
+      ],
+    },
+    {
+      title: 'shows what every matching rule does to the headers',
+      words: ['--from', 'cart', '--to', 'web', '--port', '80', '--http', 'GET /v1/items'],
+      says: [
+        /^ {4}policy\.yaml:12 \(default\/web\): matches the request$/m,
+        /^ {4}policy\.yaml:14 \(default\/web\): matches the request; replaces header X-Team$/m,
+        /^ {2}headers after the rules: X-Team: blue$/m,
+      ],
+    },
+    {
+      title: 'says that a request is of the wrong protocol',
+      words: ['--from', 'cart', '--to', 'broker', '--port', '9092', '--http', 'GET /'],
+      says: [/^DENIED: .*nearest: policy\.yaml:\d+:\d+, a http request is no Kafka request$/m],
+    },
+    {
+      title: 'says that this node serves no such rules',
+      words: ['--from', 'cart', '--to', 'dns', '--port', '53/UDP', '--dns', 'pay.example.com'],
+      says: [/^ALLOWED: /, /^ {2}proxy: no proxy serves dns rules yet: .*l7-unavailable/m],
+    },
+    {
+      title: 'takes the node and the world by their reserved names',
+      words: ['--from', 'reserved:host', '--to', 'web', '--port', '80'],
+      says: [/^ALLOWED: allowed: the node itself reaches its workloads, unless a rule denies it$/m],
+    },
+    {
+      title: 'takes an address as tests of policies write it',
+      words: ['--from', 'ip:192.0.2.1', '--to', 'web', '--port', '80'],
+      says: [/^DENIED: allowed by no rule/],
+    },
+    {
       title: 'says that no proxy is on the way',
       words: ['--from', 'cart', '--to', 'broker', '--port', '80', '--http', 'GET /../x'],
       says: [/^DENIED: /],
@@ -109,6 +161,11 @@ suite('weir policy explain', () => {
       'a workload that is not there',
       ['--from', 'crat', '--to', 'web', '--port', '80'],
       /no workload is called "crat"; known: broker, cart, dns, web/,
+    ],
+    [
+      'the world without its prefix',
+      ['--from', 'world', '--to', 'web', '--port', '80'],
+      /no workload is called "world"; did you mean reserved:world\?/,
     ],
     [
       'two requests',

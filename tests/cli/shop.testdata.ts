@@ -19,6 +19,7 @@ spec:
         http:
         - {method: GET, path: "/v1/[a-z]+"}
         - {method: PUT, path: /v1/items, headers: ["X-Role admin"]}
+        - {method: GET, path: /v1/items, headerMatches: [{name: X-Team, value: blue, mismatch: REPLACE}]}
     - ports: [{port: "50051", protocol: TCP}]
       rules:
         grpc:

@@ -1,4 +1,4 @@
-import type { Engine } from '@weir/l7-policy';
+import type { Engine, L7Kind } from '@weir/l7-policy';
 import type { HeldSubject, Redirector } from '@weir/redirect';
 import type { ControllerStatus } from '../controller.ts';
 import { placesOfClass } from '../flows/places.ts';
@@ -36,6 +36,13 @@ export function workloadStatus(
   });
 }
 
+/** What becomes of connections that ask for rules of a kind; null: a proxy serves them. */
+export function notServed(kind: L7Kind): string | null {
+  return kind === 'http'
+    ? null
+    : `no proxy serves ${kind} rules yet: these connections are refused (l7-unavailable)`;
+}
+
 /** How each class stands at the proxy. */
 export function classStatus(
   engine: Pick<Engine, 'state'>,
@@ -45,18 +52,17 @@ export function classStatus(
   const { classes } = engine.state();
   return [...classes.values()].map((item) => {
     const places = placesOfClass(engine, item);
-    if (item.kind !== 'http') {
-      const problem = `no proxy serves ${item.kind} rules yet: these connections are refused (l7-unavailable)`;
+    const problem = notServed(item.kind);
+    if (problem !== null) {
       return { id: item.id, port: 0, state: 'not-served', places, problem };
     }
     const progress = proxy.progress(item.id);
-    const problem = progress?.kind === 'refused' ? progress.problem : null;
     return {
       id: item.id,
       port: redirector.portOf(item.id),
       state: progress?.kind ?? 'waiting',
       places,
-      problem,
+      problem: progress?.kind === 'refused' ? progress.problem : null,
     };
   });
 }

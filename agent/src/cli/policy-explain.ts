@@ -18,7 +18,7 @@ export function explainCommand(): Command {
   const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
   return new Command('explain')
     .description('what becomes of a connection or request, and which lines of which file say so')
-    .requiredOption('--from <peer>', 'a workload, an address, or labels (app=web,team=blue)')
+    .requiredOption('--from <peer>', 'a workload, an address, labels (app=web,team=blue), or reserved:NAME')
     .requiredOption('--to <peer>', 'likewise')
     .requiredOption('--port <port[/protocol]>', 'destination port; TCP when no protocol is named')
     .option('--http <request>', "'METHOD /path?query'")

@@ -16,10 +16,10 @@ export function showExplanation({ verdict, summary, sides, headers, proxy = [] }
   ].join('\n');
 }
 
-function showSide({ direction, subject, enforced, verdict, notes }: SideExplanation): string {
-  const state = enforced
-    ? `in default deny: ${showVerdict(verdict)}`
-    : 'not in default deny: everything passes';
+function showSide({ direction, subject, enforced, enforcedBy, verdict, notes }: SideExplanation): string {
+  const policies = [...new Set(enforcedBy.map(({ policy }) => policy))];
+  const how = policies.length === 0 ? 'restricted' : `in default deny by ${policies.join(', ')}`;
+  const state = enforced ? `${how}: ${showVerdict(verdict)}` : 'not in default deny: everything passes';
   return [`  ${direction} of ${subject}, ${state}`, ...notes.map(showNote)].join('\n');
 }
 
@@ -35,5 +35,6 @@ function showVerdict(verdict: EntryVerdict): string {
 }
 
 function showNote({ source, effect, text }: RuleNote): string {
-  return `    ${source.file}:${source.line}: ${effect}: ${text}`;
+  const near = effect === 'nearest' ? 'nearest: ' : '';
+  return `    ${source.file}:${source.line} (${source.policy}): ${near}${text}`;
 }

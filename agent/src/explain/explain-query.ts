@@ -4,7 +4,10 @@ import {
   type Explanation,
   type Flow,
   type PeerRef,
+  reservedIdentities,
+  reservedRef,
 } from '@weir/l7-policy';
+import { notServed } from '../api/status.ts';
 import { parseFlowQuery } from './flow-query.ts';
 import { type ProxyView, proxyView } from './proxy-view.ts';
 
@@ -30,12 +33,24 @@ export function explainQuery(engine: Engine, query: unknown): QueryExplanation {
             patterns,
           )
         : null;
-  if (view === null) return { ...engine.explain(flow), proxy: [] };
+  if (view === null) {
+    const explanation = engine.explain(flow);
+    return { ...explanation, proxy: unserved(engine, explanation) };
+  }
   if (view.kind === 'refused') return explainRefused(engine, flow, view.status, view.why);
   const explanation = engine.explain({ ...flow, request: view.request });
   const proxied = explanation.sides.some((side) => side.verdict.kind === 'l7');
-  const notes = raw?.notes ?? [];
+  const notes = [...unserved(engine, explanation), ...(raw?.notes ?? [])];
   return { ...explanation, proxy: proxied ? [...notes, ...view.changes] : notes };
+}
+
+/** Rules that this node refuses to serve, whatever they would allow. */
+function unserved(engine: Engine, { sides }: Explanation): readonly string[] {
+  const { sets } = engine.state();
+  const kinds = sides.flatMap(({ verdict }) =>
+    verdict.kind === 'l7' ? (sets.get(verdict.set)?.kind ?? []) : [],
+  );
+  return [...new Set(kinds)].flatMap((kind) => notServed(kind) ?? []);
 }
 
 /** The proxy refuses the request whatever the rules say; where no proxy is on the way, it does not. */
@@ -63,6 +78,9 @@ function explainRefused(engine: Engine, flow: Flow, status: number, why: string)
 function findPeer(engine: Engine, peer: PeerRef): PeerRef {
   const { endpoints } = engine.state();
   if (peer.kind === 'endpoint' && !endpoints.has(peer.id)) {
+    if (Object.hasOwn(reservedIdentities, peer.id)) {
+      throw new Error(`no workload is called "${peer.id}"; did you mean reserved:${peer.id}?`);
+    }
     throw new Error(`no workload is called "${peer.id}"; known: ${[...endpoints.keys()].sort().join(', ')}`);
   }
   if (peer.kind !== 'labels') return peer;
@@ -71,7 +89,10 @@ function findPeer(engine: Engine, peer: PeerRef): PeerRef {
     return peer.labels.every((label) => labels.includes(label));
   });
   const [first, ...others] = found;
-  if (first === undefined) return peer;
+  if (first === undefined) {
+    const [label = '', ...more] = peer.labels;
+    return label.startsWith('reserved:') && more.length === 0 ? reservedRef(engine, label) : peer;
+  }
   if (others.some((endpoint) => endpoint.subject !== first.subject)) {
     throw new Error(
       `the labels ${peer.labels.join(',')} are those of several workloads that differ: ${found.map(({ id }) => id).join(', ')}`,

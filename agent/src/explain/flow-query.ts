@@ -4,7 +4,7 @@ import { type RawRequest, readRawRequest } from './raw-request.ts';
 
 /** A question for `weir policy explain`, as the command line and the API carry it. */
 export interface FlowQuery {
-  /** A workload's name, an IP address, or labels separated by commas. */
+  /** A workload's name, an IP address, `reserved:NAME`, or labels separated by commas. */
   readonly from: string;
   readonly to: string;
   /** `PORT` or `PORT/PROTOCOL`; TCP when left out. */
@@ -59,7 +59,9 @@ export function parseFlowQuery(value: unknown): ParsedQuery {
 function parsePeer(name: string, text: string | undefined): PeerRef {
   if (text === undefined || text === '')
     throw new Error(`--${name} is needed: a workload, an address, or labels`);
-  if (isIP(text) !== 0) return { kind: 'address', address: text };
+  const address = text.startsWith('ip:') ? text.slice(3) : text;
+  if (isIP(address) !== 0) return { kind: 'address', address };
+  if (/^reserved:[a-z0-9-]+$/.test(text)) return { kind: 'labels', labels: [text] };
   if (!text.includes('=')) return { kind: 'endpoint', id: text };
   const labels = text.split(',').map((label) => (/^[a-z0-9]+:/.test(label) ? label : `k8s:${label}`));
   return { kind: 'labels', labels };

@@ -1,10 +1,10 @@
 import { createEngine } from '../engine/create-engine.ts';
 import { headerValue } from '../judge/match-http.ts';
 import { apiKeyName } from '../model/kafka-api.ts';
+import { reservedRef } from '../reserved-ref.ts';
 import type { Engine } from '../types/engine.ts';
 import type { Explanation, Flow, PeerRef } from '../types/explanation.ts';
 import type { EngineChange } from '../types/fact.ts';
-import { type Identity, reservedIdentities } from '../types/identity.ts';
 import type { Problem } from '../types/problem.ts';
 import type { L7Request } from '../types/request.ts';
 import { type PolicyTestCase, type Probe, readPolicyTests } from './policy-test-case.ts';
@@ -136,13 +136,7 @@ function factsOf(testCase: PolicyTestCase): EngineChange[] {
 
 function peerRef(text: string, engine: Engine): PeerRef {
   if (text.startsWith('ip:')) return { kind: 'address', address: text.slice(3) };
-  if (!text.startsWith('reserved:')) return { kind: 'endpoint', id: text };
-  const name = text.slice('reserved:'.length);
-  const known: Readonly<Record<string, Identity>> = reservedIdentities;
-  const number = Object.hasOwn(known, name) ? known[name] : undefined;
-  return number !== undefined && engine.labelsOf(number) !== null
-    ? { kind: 'identity', identity: number }
-    : { kind: 'labels', labels: [text] };
+  return text.startsWith('reserved:') ? reservedRef(engine, text) : { kind: 'endpoint', id: text };
 }
 
 /**

@@ -26,6 +26,7 @@ import type {
   L7Slot,
   SlotId,
 } from '../types/subject-policy.ts';
+import { describePeers, describePorts } from './describe-grant.ts';
 import { portsNamed } from './direction-rules.ts';
 import type { IdentityRow } from './identity-table.ts';
 import type { PeerFacts } from './peer-facts.ts';
@@ -102,8 +103,10 @@ function findEnd(ref: PeerRef, view: ExplainView): End {
       const endpoint = view.endpoint(ref.id);
       return { name: ref.id, row: endpoint?.row, subject: endpoint?.subject ?? null };
     }
-    case 'identity':
-      return { name: `identity ${ref.identity}`, row: view.row(ref.identity), subject: null };
+    case 'identity': {
+      const row = view.row(ref.identity);
+      return { name: row?.labels.join(',') ?? `identity ${ref.identity}`, row, subject: null };
+    }
     case 'labels':
       return { name: ref.labels.join(','), row: view.rowWithLabels(ref.labels), subject: null };
     case 'address': {
@@ -145,6 +148,7 @@ function explainSide(
       direction,
       subject: subject.name,
       enforced: false,
+      enforcedBy: [],
       entry: null,
       verdict: { kind: 'allow' },
       notes: [],
@@ -168,7 +172,10 @@ function explainSide(
     }
   }
   const text = sideText(verdict.kind, subject.name, peer, direction, notes);
-  return { direction, subject: subject.name, enforced: true, entry, verdict, notes, text };
+  const enforcedBy = view
+    .rulesOf(subject.subject)
+    .flatMap((rule) => (rule[direction] === 'default-deny' ? [rule.source] : []));
+  return { direction, subject: subject.name, enforced: true, enforcedBy, entry, verdict, notes, text };
 }
 
 function sideText(
@@ -206,8 +213,8 @@ function grantNotes(
       if (chosen && covered) notes.push(grantNote(grant));
       else if (grant.effect === 'allow' && (chosen || covered)) {
         const what = chosen
-          ? `selects ${peer.name}, but not this port`
-          : `is for this port, but does not select ${peer.name}`;
+          ? `takes ${peer.name}, but only on ${describePorts(grant.ports)}`
+          : `is for this port, but takes ${describePeers(grant.peers)}`;
         near.push({ source: grant.source, rule: null, effect: 'nearest', text: what });
       }
     }
@@ -217,12 +224,13 @@ function grantNotes(
 
 function grantNote(grant: Grant): RuleNote {
   const effect = grant.effect === 'deny' ? 'denies' : grant.slot === null ? 'allows' : 'asks-proxy';
+  const whom = `${describePeers(grant.peers)} on ${describePorts(grant.ports)}`;
   const text =
     effect === 'denies'
-      ? 'denies it'
+      ? `denies ${whom}`
       : effect === 'allows'
-        ? 'allows it'
-        : `allows it subject to its ${grant.slot?.kind} rules`;
+        ? `allows ${whom}`
+        : `allows ${whom}, subject to its ${grant.slot?.kind} rules`;
   return { source: grant.slot?.source ?? grant.source, rule: null, effect, text };
 }
 
@@ -251,7 +259,11 @@ function requestNotes(verdict: RequestVerdict, view: ExplainView): RuleNote[] {
     const source = view.sourceOf(rule);
     return source === undefined ? [] : [{ source, rule, effect, text }];
   };
-  if (verdict.allowed) return verdict.matched.flatMap((rule) => note(rule, 'matches', 'matches the request'));
+  if (verdict.allowed) {
+    return verdict.matched.flatMap(({ rule, actions }) =>
+      note(rule, 'matches', ['matches the request', ...actions].join('; ')),
+    );
+  }
   const { nearest } = verdict;
   return nearest === null ? [] : note(nearest.rule, 'nearest', nearest.missed.join('; '));
 }
@@ -275,5 +287,8 @@ function summarize(verdict: FlowVerdict, sides: readonly SideExplanation[]): str
       : `goes through the proxy, by ${place(proxy.source)}`;
   }
   const note = told(['matches']) ?? told(['allows']);
-  return note === undefined ? 'allowed: nothing restricts it' : `allowed by ${place(note.source)}`;
+  if (note !== undefined) return `allowed by ${place(note.source)}`;
+  return sides.some(({ enforcedBy }) => enforcedBy.length > 0)
+    ? 'allowed: the node itself reaches its workloads, unless a rule denies it'
+    : 'allowed: nothing restricts it';
 }

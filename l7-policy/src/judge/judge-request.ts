@@ -10,19 +10,25 @@ import type {
 } from '../types/l7-rule.ts';
 import type { GrpcRequest, HttpRequest, L7Request } from '../types/request.ts';
 import type { L7Set, L7Slot } from '../types/subject-policy.ts';
-import { type ConditionResult, grpcConditions, httpConditions } from './match-http.ts';
+import { type ConditionResult, costs, grpcConditions, headerAction, httpConditions } from './match-http.ts';
 import { kafkaAllowed, kafkaConditions, takesTopic } from './match-kafka.ts';
 import type { PatternMatcher } from './match-patterns.ts';
 
 /** How a request fared with the slots of one set. */
 export interface RequestVerdict {
   readonly allowed: boolean;
-  /** The rules that let it through; several for a Kafka request of several topics. */
-  readonly matched: readonly RuleId[];
+  /** The rules that let it through: the first, all that a Kafka request of several topics needs, and all that act. */
+  readonly matched: readonly MatchedRule[];
   /** The rule that came nearest to a refused request, with what it missed. */
   readonly nearest: { readonly rule: RuleId; readonly missed: readonly string[] } | null;
   /** What all rules that match do to the headers of a request that is let through. */
   readonly headerMatches: readonly HeaderMatch[];
+}
+
+export interface MatchedRule {
+  readonly rule: RuleId;
+  /** What its headerMatches do to the request, for people. */
+  readonly actions: readonly string[];
 }
 
 const passes: RequestVerdict = { allowed: true, matched: [], nearest: null, headerMatches: [] };
@@ -39,25 +45,25 @@ export function judgeRequest(
     case 'http':
       return request.kind === 'http' || request.kind === 'grpc'
         ? judgeHttp(rules, asHttp(request), patterns)
-        : refused(`a ${request.kind} request is no HTTP`);
+        : refused(rules, `a ${request.kind} request is no HTTP`);
     case 'kafka':
       return request.kind === 'kafka'
         ? judgeKafka(
             rules.filter((rule) => rule.kind === 'kafka'),
             request,
           )
-        : refused(`a ${request.kind} request is no Kafka request`);
+        : refused(rules, `a ${request.kind} request is no Kafka request`);
     case 'dns':
       return request.kind === 'dns'
         ? judgeDns(rules, request.name, patterns)
-        : refused(`a ${request.kind} request is no DNS query`);
+        : refused(rules, `a ${request.kind} request is no DNS query`);
     case 'tls':
       return judgeTls(slots, request, patterns);
     case 'listener':
       // What the listener does is its own affair; server names are not.
       return rules.some((rule) => rule.kind === 'tls') ? judgeTls(slots, request, patterns) : passes;
     case 'generic':
-      return refused('no proxy serves l7proto');
+      return refused(rules, 'no proxy serves l7proto');
   }
 }
 
@@ -73,8 +79,11 @@ export function asHttp(request: HttpRequest | GrpcRequest): HttpRequest {
   };
 }
 
-function refused(why: string): RequestVerdict {
-  return { allowed: false, matched: [], nearest: { rule: '' as RuleId, missed: [why] }, headerMatches: [] };
+/** No rule could match: the first stands for all. */
+function refused(rules: readonly L7Rule[], why: string): RequestVerdict {
+  const [first] = rules;
+  const nearest = first === undefined ? null : { rule: first.id, missed: [why] };
+  return { allowed: false, matched: [], nearest, headerMatches: [] };
 }
 
 function judgeHttp(rules: readonly L7Rule[], request: HttpRequest, patterns: PatternMatcher): RequestVerdict {
@@ -93,8 +102,20 @@ function judgeHttp(rules: readonly L7Rule[], request: HttpRequest, patterns: Pat
   if (first === undefined) {
     return { allowed: false, matched: [], nearest: pickNearest(candidates), headerMatches: [] };
   }
-  const headerMatches = matching.flatMap((rule) => (rule.kind === 'http' ? rule.headerMatches : []));
-  return { allowed: true, matched: [first.id], nearest: null, headerMatches };
+  const matched = matching.map((rule): MatchedRule => {
+    const matches = rule.kind === 'http' ? rule.headerMatches : [];
+    return { rule: rule.id, actions: matches.flatMap((match) => headerAction(match, request.headers) ?? []) };
+  });
+  return {
+    allowed: true,
+    matched: matched.filter(({ actions }, index) => index === 0 || actions.length > 0),
+    nearest: null,
+    headerMatches: matching.flatMap((rule) => (rule.kind === 'http' ? rule.headerMatches : [])),
+  };
+}
+
+function plain(rule: RuleId): MatchedRule {
+  return { rule, actions: [] };
 }
 
 interface Candidate {
@@ -102,11 +123,12 @@ interface Candidate {
   readonly conditions: readonly ConditionResult[];
 }
 
-/** The rule with the fewest unmet conditions, then the most met ones. */
+/** The rule whose unmet conditions cost least, then the one with the most met ones. */
 function pickNearest(candidates: readonly Candidate[]): RequestVerdict['nearest'] {
   const missed = (item: Candidate) => item.conditions.filter(({ met }) => !met);
   const met = (item: Candidate) => item.conditions.length - missed(item).length;
-  const [best] = [...candidates].sort((a, b) => missed(a).length - missed(b).length || met(b) - met(a));
+  const cost = (item: Candidate) => missed(item).reduce((sum, condition) => sum + condition.cost, 0);
+  const [best] = [...candidates].sort((a, b) => cost(a) - cost(b) || met(b) - met(a));
   return best === undefined ? null : { rule: best.rule, missed: missed(best).map(({ text }) => text) };
 }
 
@@ -131,7 +153,9 @@ function withHints(
   const hint = variants.find(([text]) => text !== request.path && patterns.fullMatch(path, text));
   if (hint === undefined) return conditions;
   return conditions.map((item) =>
-    !item.met && item.text.startsWith('path ') ? { met: false, text: `${item.text}; ${hint[1]}` } : item,
+    !item.met && item.text.startsWith('path ')
+      ? { met: false, text: `${item.text}; ${hint[1]}`, cost: costs.near }
+      : item,
   );
 }
 
@@ -147,7 +171,7 @@ function judgeKafka(
     const used = matching.filter(
       (rule) => request.topics.length === 0 || request.topics.some((topic) => takesTopic(rule, topic)),
     );
-    return { allowed: true, matched: used.map((rule) => rule.id), nearest: null, headerMatches: [] };
+    return { allowed: true, matched: used.map((rule) => plain(rule.id)), nearest: null, headerMatches: [] };
   }
   const uncovered = request.topics.filter((topic) => !matching.some((rule) => takesTopic(rule, topic)));
   const topicText =
@@ -156,7 +180,7 @@ function judgeKafka(
       : `no rule allows topic \`${uncovered.join('`, `')}\``;
   const candidates = results.map(({ rule, conditions }) => ({
     rule: rule.id,
-    conditions: [...conditions, { met: false, text: topicText }],
+    conditions: [...conditions, { met: false, text: topicText, cost: costs.near }],
   }));
   return { allowed: false, matched: [], nearest: pickNearest(candidates), headerMatches: [] };
 }
@@ -165,13 +189,16 @@ function judgeDns(rules: readonly L7Rule[], name: string, patterns: PatternMatch
   const asked = normalizeName(name);
   const dns = rules.filter((rule) => rule.kind === 'dns');
   const rule = dns.find(({ match }) => patterns.matchesName(match, asked));
-  if (rule !== undefined) return { allowed: true, matched: [rule.id], nearest: null, headerMatches: [] };
+  if (rule !== undefined) {
+    return { allowed: true, matched: [plain(rule.id)], nearest: null, headerMatches: [] };
+  }
   const candidates = dns.map(({ id, match }) => ({
     rule: id,
     conditions: [
       {
         met: false,
         text: `name \`${asked}\` does not match \`${match.kind === 'name' ? match.name : match.pattern}\``,
+        cost: costs.near,
       },
     ],
   }));
@@ -199,7 +226,7 @@ function judgeTls(slots: readonly L7Slot[], request: L7Request, patterns: Patter
       headerMatches: [],
     };
   }
-  const matched = named === undefined ? [] : [named.id];
+  const matched = named === undefined ? [] : [plain(named.id)];
   const inner =
     request.kind === 'tls'
       ? request.inner

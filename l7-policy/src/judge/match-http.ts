@@ -9,7 +9,12 @@ export interface ConditionResult {
   readonly met: boolean;
   /** What was asked and what was there, for people. */
   readonly text: string;
+  /** How far off a request is that does not meet it; people change headers before they change paths. */
+  readonly cost: number;
 }
+
+/** Costs of conditions that are not met. */
+export const costs = { near: 1, header: 1, other: 2, method: 2, path: 4, protocol: 8 } as const;
 
 /** Every condition of an HTTP rule with its outcome. The rule matches when all are met. */
 export function httpConditions(
@@ -24,6 +29,7 @@ export function httpConditions(
     results.push({
       met,
       text: `${name} \`${texts[0] ?? ''}\` ${met ? 'matches' : 'does not match'} \`${wanted}\``,
+      cost: name === 'path' ? costs.path : costs.method,
     });
   };
   pattern('method', rule.method, [request.method]);
@@ -32,12 +38,22 @@ export function httpConditions(
   for (const { name, value } of rule.headers) {
     const found = headerValue(request.headers, name);
     const met = found !== null && (value === null || found === value);
-    results.push({ met, text: met ? `header ${name} is there` : headerText(name, value, found) });
+    results.push({
+      met,
+      text: met ? `header ${name} is there` : headerText(name, value, found),
+      cost: costs.header,
+    });
   }
   for (const match of rule.headerMatches) {
     const found = headerValue(request.headers, match.name);
-    const met = match.value !== null && (match.mismatch !== 'FAIL' || headerAgrees(match, found));
-    results.push({ met, text: met ? `header ${match.name} is as asked` : secretText(match, found) });
+    // A match that acts asks for nothing but its secret.
+    if (match.value !== null && match.mismatch !== 'FAIL') continue;
+    const met = match.value !== null && headerAgrees(match, found);
+    results.push({
+      met,
+      text: met ? `header ${match.name} is as asked` : secretText(match, found),
+      cost: costs.header,
+    });
   }
   return results;
 }
@@ -89,6 +105,14 @@ export function rewriteHeaders(matches: readonly HeaderMatch[], headers: Headers
   return result;
 }
 
+/** What a match does to a request with these headers, for people; null: nothing. */
+export function headerAction(match: HeaderMatch, headers: Headers): string | null {
+  const { name, value, mismatch } = match;
+  if (mismatch === 'FAIL' || value === null || headerAgrees(match, headerValue(headers, name))) return null;
+  const verbs = { LOG: 'logs', ADD: 'adds', DELETE: 'removes', REPLACE: 'replaces' } as const;
+  return `${verbs[mismatch]} header ${name}`;
+}
+
 const rewriteOrder: Readonly<Partial<Record<HeaderMatch['mismatch'], number>>> = {
   DELETE: 0,
   REPLACE: 1,
@@ -104,12 +128,18 @@ export function grpcConditions(
   const call = /^\/([^/?]+)\/([^/?]+)$/.exec(request.path);
   const type = headerValue(request.headers, 'content-type') ?? '';
   const isCall = request.method === 'POST' && call !== null && type.startsWith('application/grpc');
-  if (!isCall) return [{ met: false, text: 'the request is no gRPC call' }];
+  if (!isCall) return [{ met: false, text: 'the request is no gRPC call', cost: costs.protocol }];
   const [, service = '', method = ''] = call;
-  const check = (name: string, wanted: string | null, text: string): ConditionResult[] => {
+  const check = (name: 'service' | 'method', wanted: string | null, text: string): ConditionResult[] => {
     if (wanted === null) return [];
     const met = patterns.fullMatch(wanted, text);
-    return [{ met, text: `gRPC ${name} \`${text}\` ${met ? 'matches' : 'does not match'} \`${wanted}\`` }];
+    return [
+      {
+        met,
+        text: `gRPC ${name} \`${text}\` ${met ? 'matches' : 'does not match'} \`${wanted}\``,
+        cost: name === 'service' ? costs.path : costs.method,
+      },
+    ];
   };
   return [...check('service', rule.service, service), ...check('method', rule.method, method)];
 }

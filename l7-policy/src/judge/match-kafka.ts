@@ -1,7 +1,7 @@
 import { apiKeyName, carriesTopics } from '../model/kafka-api.ts';
 import type { KafkaRule } from '../types/l7-rule.ts';
 import type { KafkaRequest } from '../types/request.ts';
-import type { ConditionResult } from './match-http.ts';
+import { type ConditionResult, costs } from './match-http.ts';
 
 /**
  * Every condition of a Kafka rule but the topics, with its outcome, and the topics it takes: null is any.
@@ -15,6 +15,7 @@ export function kafkaConditions(rule: KafkaRule, request: KafkaRequest): Conditi
     results.push({
       met,
       text: `API key ${apiKeyName(request.apiKey)} is ${met ? '' : 'not '}one of ${wanted}`,
+      cost: costs.other,
     });
   }
   if (rule.apiVersion !== null) {
@@ -22,6 +23,7 @@ export function kafkaConditions(rule: KafkaRule, request: KafkaRequest): Conditi
     results.push({
       met,
       text: `API version ${request.apiVersion} is ${met ? '' : 'not '}${rule.apiVersion}`,
+      cost: costs.header,
     });
   }
   if (rule.clientId !== null) {
@@ -29,6 +31,7 @@ export function kafkaConditions(rule: KafkaRule, request: KafkaRequest): Conditi
     results.push({
       met,
       text: `client id \`${request.clientId}\` is ${met ? '' : 'not '}\`${rule.clientId}\``,
+      cost: costs.header,
     });
   }
   return results;

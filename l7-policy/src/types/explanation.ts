@@ -41,6 +41,8 @@ export interface SideExplanation {
   readonly direction: Direction;
   readonly subject: string;
   readonly enforced: boolean;
+  /** The rules that put the direction in default deny; none where the agent's mode or `reserved:init` does. */
+  readonly enforcedBy: readonly SourceRef[];
   /** The entry of the peer's table that decided, or null for the default. */
   readonly entry: TableEntry | null;
   readonly verdict: EntryVerdict;
