@@ -6,6 +6,7 @@ import {
   createClassCompiler,
   defaultLimits,
   listenersReady,
+  maxRouteBytes,
   type ProxySettings,
   proxyPort,
   socketMark,
@@ -59,6 +60,8 @@ export interface Agent {
 
 const FLOWS_KEPT = 10_000;
 const ENVOY_START_MS = 15_000;
+/** What a response needs besides its largest resource. */
+const RESPONSE_REST_BYTES = 64 * 1024;
 
 /**
  * Starts an agent in the current network namespace. Whatever an earlier agent of the instance left is
@@ -107,7 +110,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     accessLog: true,
     limits: defaultLimits,
   };
-  const xds = createXdsServer({ hold: true });
+  const xds = createXdsServer({ hold: true, limits: { responseBytes: maxRouteBytes + RESPONSE_REST_BYTES } });
   const accessLog = await createAccessLogReceiver({
     socketPath: sockets.accessLog,
     onRecords: (records) => {

@@ -12,6 +12,7 @@ import {
   type EnvoyResource,
   envoyBootstrap,
   listenersReady,
+  maxRouteBytes,
   type ProcessRecord,
   proxyPort,
   socketMark,
@@ -39,6 +40,10 @@ export interface Scene {
   addClass(input: Omit<ClassInput, 'port'>): Promise<number>;
   /** Sets resources and waits until Envoy has accepted them; returns milliseconds. */
   push(...resources: readonly EnvoyResource[]): Promise<number>;
+  /** Sets a resource and waits for nothing. */
+  send(resource: EnvoyResource): void;
+  /** Memory of Envoy. */
+  residentKiB(): number;
   load(port: number, path: string, seconds: number): Promise<Load>;
   open(port: number): Promise<PeerConnection>;
   strike(): Promise<void>;
@@ -57,7 +62,7 @@ export async function setScene(): Promise<Scene> {
   const directory = mkdtempSync(join(tmpdir(), 'weir-bench-'));
   const at = (name: string) => join(directory, name);
   const server = startServer(network.server, at('server.json'));
-  const xds = createXdsServer({});
+  const xds = createXdsServer({ limits: { responseBytes: 2 * maxRouteBytes } });
   await xds.listen({ kind: 'unix', path: at('xds.sock') });
   const receiver = await createAccessLogReceiver({
     socketPath: at('als.sock'),
@@ -100,16 +105,22 @@ export async function setScene(): Promise<Scene> {
   };
   let classes = 0;
 
+  const update = (resources: readonly EnvoyResource[]) =>
+    xds.update({
+      set: resources.map(({ typeUrl, name, bytes }) => encodedResource({ typeUrl, name, value: bytes })),
+    });
+
   async function push(...resources: readonly EnvoyResource[]): Promise<number> {
     const since = performance.now();
-    const set = resources.map(({ typeUrl, name, bytes }) => encodedResource({ typeUrl, name, value: bytes }));
-    const result = await xds.inForce({ targets: xds.update({ set }), deadlineMs: 60_000 });
+    const result = await xds.inForce({ targets: update(resources), deadlineMs: 60_000 });
     if (result.kind !== 'in-force') throw new Error(`Envoy did not take it: ${JSON.stringify(result)}`);
     return performance.now() - since;
   }
 
   return {
     push,
+    send: (resource) => void update([resource]),
+    residentKiB: () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid()}/status`, 'utf8'))?.[1]),
     async addClass(input) {
       classes += 1;
       const [serverPort, port] = [1_000 + classes, proxyPort(15_000 + classes)];
@@ -127,8 +138,8 @@ export async function setScene(): Promise<Scene> {
       const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
       return {
         rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]),
-        p50Us: microseconds(/50%\s+(\S+)/.exec(text)?.[1]),
-        p99Us: microseconds(/99%\s+(\S+)/.exec(text)?.[1]),
+        p50Us: microseconds(/^\s+50%\s+(\S+)$/m.exec(text)?.[1]),
+        p99Us: microseconds(/^\s+99%\s+(\S+)$/m.exec(text)?.[1]),
         cpuUs: ((cpuTicks() - before) * usPerTick) / requests,
         failed:
           Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0) +

@@ -28,7 +28,7 @@ export {
 } from './envoy-process.ts';
 export { checkEnvoyVersion, type EnvoyVersionCheck } from './envoy-version.ts';
 export { refusalBody } from './http/route-action.ts';
-export { plainHost, traversal } from './http/routes.ts';
+export { maxRouteBytes, plainHost, traversal } from './http/routes.ts';
 export { type ListenerReadyOptions, listenersReady } from './listener-ready.ts';
 export { isAlive, type ProcessIdentity, processIdentity } from './proc.ts';
 export { type RegexShape, regexShape } from './regex/shape.ts';

@@ -74,7 +74,7 @@ export function compileRoutes(name: string, rules: ClassRules, memory: Memory): 
 }
 
 /** A route configuration of more would hold up Envoy's main thread for seconds with each edit. */
-const maxRouteBytes = 32 * 1024 * 1024;
+export const maxRouteBytes = 32 * 1024 * 1024;
 
 function tooLarge(sides: readonly RuleSet[]): Compiled {
   const acting = sides.flatMap((rules) => rules.acting.map(({ rule }) => rule));
