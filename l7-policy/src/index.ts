@@ -18,7 +18,17 @@ export { judgeRequest, type RequestVerdict } from './judge/judge-request.ts';
 export { type Lookup, type LookupKey, lookupVerdict } from './judge/lookup-verdict.ts';
 export { rewriteHeaders } from './judge/match-http.ts';
 export { createPatternMatcher, type PatternMatcher } from './judge/match-patterns.ts';
-export { apiKeyByName, carriesTopics } from './model/kafka-api.ts';
+export { encodeKafkaRules } from './kafka/encode-rules.ts';
+export * from './kafka/rule-table.ts';
+export {
+  apiKeyByName,
+  apiKeyName,
+  apiKeysByRole,
+  carriesTopics,
+  type KafkaApiClass,
+  kafkaApiClass,
+  kafkaClassNumber,
+} from './model/kafka-api.ts';
 export { reservedRef } from './reserved-ref.ts';
 export type {
   DirectionChange,

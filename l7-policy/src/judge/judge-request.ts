@@ -1,3 +1,4 @@
+import { carriesTopics } from '../model/kafka-api.ts';
 import { normalizeName } from '../parse/name-pattern.ts';
 import type {
   GrpcRule,
@@ -11,7 +12,7 @@ import type {
 import type { GrpcRequest, HttpRequest, L7Request } from '../types/request.ts';
 import type { L7Set, L7Slot } from '../types/subject-policy.ts';
 import { type ConditionResult, costs, grpcConditions, headerAction, httpConditions } from './match-http.ts';
-import { kafkaAllowed, kafkaConditions, takesTopic } from './match-kafka.ts';
+import { judgeKafkaRequest, kafkaConditions } from './match-kafka.ts';
 import type { PatternMatcher } from './match-patterns.ts';
 
 /** How a request fared with the slots of one set. */
@@ -163,24 +164,19 @@ function judgeKafka(
   rules: readonly KafkaRule[],
   request: Extract<L7Request, { kind: 'kafka' }>,
 ): RequestVerdict {
+  const { allowed, deciding, refusedTopics } = judgeKafkaRequest(rules, request);
+  if (allowed) return { allowed, matched: deciding.map(({ id }) => plain(id)), nearest: null, headerMatches: [] };
   const results = rules.map((rule) => ({ rule, conditions: kafkaConditions(rule, request) }));
-  const matching = results
-    .filter(({ conditions }) => conditions.every(({ met }) => met))
-    .map(({ rule }) => rule);
-  if (kafkaAllowed(rules, request)) {
-    const used = matching.filter(
-      (rule) => request.topics.length === 0 || request.topics.some((topic) => takesTopic(rule, topic)),
-    );
-    return { allowed: true, matched: used.map((rule) => plain(rule.id)), nearest: null, headerMatches: [] };
-  }
-  const uncovered = request.topics.filter((topic) => !matching.some((rule) => takesTopic(rule, topic)));
   const topicText =
-    uncovered.length === 0
+    refusedTopics.length === 0
       ? 'the request asks for all topics'
-      : `no rule allows topic \`${uncovered.join('`, `')}\``;
+      : `no rule allows topic \`${refusedTopics.join('`, `')}\``;
   const candidates = results.map(({ rule, conditions }) => ({
     rule: rule.id,
-    conditions: [...conditions, { met: false, text: topicText, cost: costs.near }],
+    conditions:
+      carriesTopics(request.apiKey) || refusedTopics.length > 0
+        ? [...conditions, { met: false, text: topicText, cost: costs.near }]
+        : conditions,
   }));
   return { allowed: false, matched: [], nearest: pickNearest(candidates), headerMatches: [] };
 }

@@ -1,20 +1,26 @@
-import { apiKeyName, carriesTopics } from '../model/kafka-api.ts';
+import { encodeKafkaRules } from '../kafka/encode-rules.ts';
+import { RuleTable } from '../kafka/rule-table.ts';
+import { apiKeyName, carriesTopics, kafkaApiClass, kafkaClassNumber } from '../model/kafka-api.ts';
 import type { KafkaRule } from '../types/l7-rule.ts';
 import type { KafkaRequest } from '../types/request.ts';
 import { type ConditionResult, costs } from './match-http.ts';
 
-/**
- * Every condition of a Kafka rule but the topics, with its outcome, and the topics it takes: null is any.
- * A topic binds only requests that carry topics; one of those that names none asks for all of them.
- */
+/** Every condition of a Kafka rule but the topics, with its outcome. */
 export function kafkaConditions(rule: KafkaRule, request: KafkaRequest): ConditionResult[] {
   const results: ConditionResult[] = [];
+  const key = apiKeyName(request.apiKey);
   if (rule.apiKeys !== null) {
     const met = rule.apiKeys.includes(request.apiKey);
     const wanted = rule.apiKeys.map(apiKeyName).join(', ');
     results.push({
       met,
-      text: `API key ${apiKeyName(request.apiKey)} is ${met ? '' : 'not '}one of ${wanted}`,
+      text: `API key ${key} is ${met ? '' : 'not '}one of ${wanted}`,
+      cost: costs.other,
+    });
+  } else if (kafkaApiClass(request.apiKey) === 'explicit' && rule.topic !== null) {
+    results.push({
+      met: false,
+      text: `API key ${key} has power over the cluster and is not named`,
       cost: costs.other,
     });
   }
@@ -37,16 +43,40 @@ export function kafkaConditions(rule: KafkaRule, request: KafkaRequest): Conditi
   return results;
 }
 
-/** Whether the rules together allow the request: each of its topics by some rule that takes it. */
-export function kafkaAllowed(rules: readonly KafkaRule[], request: KafkaRequest): boolean {
-  const matching = rules.filter((rule) => kafkaConditions(rule, request).every(({ met }) => met));
-  if (request.topics.length > 0) {
-    return request.topics.every((topic) => matching.some((rule) => takesTopic(rule, topic)));
-  }
-  return matching.some((rule) => rule.topic === null || !carriesTopics(request.apiKey));
+/** What rules say about a request. */
+export interface KafkaJudgement {
+  readonly allowed: boolean;
+  /** The rule that decided for each topic, or the one that lets the request through; each once. */
+  readonly deciding: readonly KafkaRule[];
+  readonly refusedTopics: readonly string[];
 }
 
-/** Whether a rule's topic condition lets a topic through. */
-export function takesTopic(rule: KafkaRule, topic: string): boolean {
-  return rule.topic === null || rule.topic === topic;
+/**
+ * Judges a request by the rules of one side, with the table that the filter in Envoy looks into as well. A topic
+ * binds the requests that name it; one that names none although its kind carries some asks for all of them.
+ */
+export function judgeKafkaRequest(rules: readonly KafkaRule[], request: KafkaRequest): KafkaJudgement {
+  const table = new RuleTable(encodeKafkaRules(rules), 0);
+  const client = Buffer.from(request.clientId);
+  const { apiKey, apiVersion, topics } = request;
+  const apiClass = kafkaClassNumber(apiKey);
+  const forTopic = (topic: string | null): number => {
+    const name = Buffer.from(topic ?? '');
+    const size = topic === null ? -1 : name.length;
+    return table.forTopic(apiKey, apiVersion, apiClass, client, 0, client.length, name, 0, size);
+  };
+  if (topics.length === 0) {
+    const all = carriesTopics(apiKey) && kafkaApiClass(apiKey) !== 'filtered';
+    const found = all
+      ? forTopic(null)
+      : table.forAnyOf(apiKey, apiVersion, apiClass, client, 0, client.length);
+    return { allowed: found >= 0, deciding: rulesAt(rules, [found]), refusedTopics: [] };
+  }
+  const found = topics.map(forTopic);
+  const refusedTopics = topics.filter((_, index) => found[index] === -1);
+  return { allowed: refusedTopics.length === 0, deciding: rulesAt(rules, found), refusedTopics };
+}
+
+function rulesAt(rules: readonly KafkaRule[], found: readonly number[]): readonly KafkaRule[] {
+  return [...new Set(found)].flatMap((index) => rules[index] ?? []);
 }
