@@ -1,0 +1,62 @@
+// Compiled for Envoy and run by Node: see l7-policy/src/kafka/portable.d.ts.
+
+/** Bytes that grow at their end. */
+export class Writer {
+  bytes: Uint8Array;
+  size: i32 = 0;
+
+  constructor(capacity: i32) {
+    this.bytes = new Uint8Array(capacity);
+  }
+
+  /** Makes room for so many more bytes. */
+  reserve(more: i32): void {
+    if (this.bytes.length - this.size >= more) return;
+    let capacity: i32 = this.bytes.length < 64 ? 64 : this.bytes.length;
+    while (capacity - this.size < more) capacity = capacity * 2;
+    const grown = new Uint8Array(capacity);
+    grown.set(this.bytes.subarray(0, this.size), 0);
+    this.bytes = grown;
+  }
+
+  byte(value: i32): void {
+    this.reserve(1);
+    this.bytes[this.size] = (value & 0xff) as u8;
+    this.size++;
+  }
+
+  int16(value: i32): void {
+    this.byte(value >> 8);
+    this.byte(value);
+  }
+
+  int32(value: i32): void {
+    this.int16(value >> 16);
+    this.int16(value);
+  }
+
+  /** Overwrites four bytes that are there. */
+  int32At(at: i32, value: i32): void {
+    this.bytes[at] = ((value >> 24) & 0xff) as u8;
+    this.bytes[at + 1] = ((value >> 16) & 0xff) as u8;
+    this.bytes[at + 2] = ((value >> 8) & 0xff) as u8;
+    this.bytes[at + 3] = (value & 0xff) as u8;
+  }
+
+  /** An unsigned number of at most 31 bits. */
+  varint(value: i32): void {
+    let rest: i32 = value;
+    while (rest > 0x7f) {
+      this.byte((rest & 0x7f) | 0x80);
+      rest = rest >> 7;
+    }
+    this.byte(rest);
+  }
+
+  append(from: Uint8Array, start: i32, end: i32): void {
+    if (end <= start) return;
+    this.reserve(end - start);
+    this.bytes.set(from.subarray(start, end), this.size);
+    this.size += end - start;
+  }
+}
