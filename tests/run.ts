@@ -8,7 +8,7 @@ import { spec } from 'node:test/reporters';
 
 const root = resolve(import.meta.dirname, '..');
 /** Folders whose files own the machine's network while they run, one file at a time. */
-const serial = /^tests\/(integration|faults|end-to-end|bpf|redirect|agent|envoy-config)\//;
+const serial = /^tests\/(integration|faults|end-to-end|bpf|redirect|agent|envoy-config|kafka)\//;
 
 const chosen = process.argv.slice(2).map((path) => relative(root, resolve(path)));
 const files = globSync('tests/**/*.test.ts', { cwd: root, exclude: ['**/node_modules/**'] })

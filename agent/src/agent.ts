@@ -9,6 +9,7 @@ import {
   maxRouteBytes,
   type ProxySettings,
   proxyPort,
+  readKafkaFilter,
   socketMark,
 } from '@weir/envoy-config';
 import { createEngine, reservedIdentities } from '@weir/l7-policy';
@@ -108,11 +109,13 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     proxyMark: socketMark(instance.marks.proxy),
     ipv6: speaksIpv6(),
     accessLog: true,
+    kafkaFilter: readKafkaFilter(),
     limits: defaultLimits,
   };
   const xds = createXdsServer({ hold: true, limits: { responseBytes: maxRouteBytes + RESPONSE_REST_BYTES } });
   const accessLog = await createAccessLogReceiver({
     socketPath: sockets.accessLog,
+    onKafkaReports: () => undefined,
     onRecords: (records) => {
       for (const record of records) {
         const flow = flowFromAccessLog(record, directory, places);

@@ -51,7 +51,13 @@ export interface Scene {
 
 const root = resolve(import.meta.dirname, '../..');
 const binaryPath = join(root, 'build/envoy/envoy/_bin/envoy');
-const settings = { proxyMark: socketMark(0x100), ipv6: false, accessLog: true, limits: defaultLimits };
+const settings = {
+  proxyMark: socketMark(0x100),
+  ipv6: false,
+  accessLog: true,
+  kafkaFilter: null,
+  limits: defaultLimits,
+};
 const connections = 16;
 /** Ticks of /proc/PID/stat are hundredths of a second on Linux. */
 const usPerTick = 10_000;
@@ -67,6 +73,7 @@ export async function setScene(): Promise<Scene> {
   const receiver = await createAccessLogReceiver({
     socketPath: at('als.sock'),
     onRecords: () => undefined,
+    onKafkaReports: () => undefined,
     onProblem: (message) => console.error(message),
   });
   let record: ProcessRecord | null = null;

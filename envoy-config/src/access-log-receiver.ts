@@ -3,11 +3,14 @@ import {
   Server,
   ServerCredentials,
   type ServerReadableStream,
+  type ServerUnaryCall,
   type ServiceDefinition,
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import type { RequestRecord } from './access-record.ts';
 import { requestRecords } from './decode-records.ts';
+import { decodeReports } from './kafka/decode-reports.ts';
+import type { KafkaReport } from './kafka/kafka-report.ts';
 
 /** What the receiver needs from outside. */
 export interface AccessLogReceiverOptions {
@@ -15,6 +18,8 @@ export interface AccessLogReceiverOptions {
   readonly socketPath: string;
   /** Gets records in batches as Envoy sends them. Must not throw and should be quick. */
   readonly onRecords: (records: readonly RequestRecord[]) => void;
+  /** Gets what the Kafka filter reports, likewise. */
+  readonly onKafkaReports: (reports: readonly KafkaReport[]) => void;
   /** Told what went wrong on a stream; reception goes on. */
   readonly onProblem: (message: string) => void;
 }
@@ -39,7 +44,7 @@ const maxMessageBytes = 16 * 1024 * 1024;
 
 /** Starts listening; resolves when Envoy can connect. */
 export async function createAccessLogReceiver(options: AccessLogReceiverOptions): Promise<AccessLogReceiver> {
-  const { socketPath, onRecords, onProblem } = options;
+  const { socketPath, onRecords, onKafkaReports, onProblem } = options;
   let received = 0;
   let undecoded = 0;
 
@@ -54,12 +59,30 @@ export async function createAccessLogReceiver(options: AccessLogReceiverOptions)
     }
   }
 
+  function takeReports(message: Buffer): void {
+    try {
+      const { reports, dropped } = decodeReports(message);
+      received += reports.length;
+      if (dropped > 0) onProblem(`the Kafka filter dropped ${dropped} reports`);
+      onKafkaReports(reports);
+    } catch (error) {
+      undecoded += 1;
+      onProblem(`a Kafka report of ${message.length} bytes is not understood: ${String(error)}`);
+    }
+  }
+
   const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes });
   server.addService(accessLogService, {
     streamAccessLogs(call: ServerReadableStream<Buffer, Buffer>, reply: sendUnaryData<Buffer>) {
       call.on('data', take);
       call.on('end', () => reply(null, Buffer.alloc(0)));
       call.on('error', (error: Error) => onProblem(`an access log stream ended: ${error.message}`));
+    },
+  });
+  server.addService(kafkaService, {
+    report(call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) {
+      takeReports(call.request);
+      reply(null, Buffer.alloc(0));
     },
   });
   rmSync(socketPath, { force: true });
@@ -90,6 +113,19 @@ const accessLogService: ServiceDefinition = {
   streamAccessLogs: {
     path: method,
     requestStream: true,
+    responseStream: false,
+    requestSerialize: bytes.serialize,
+    requestDeserialize: bytes.deserialize,
+    responseSerialize: bytes.serialize,
+    responseDeserialize: bytes.deserialize,
+  },
+};
+
+/** Called by the Kafka filter (`kafka-filter/envoy/main.ts`). */
+const kafkaService: ServiceDefinition = {
+  report: {
+    path: '/weir.kafka.v1.Requests/Report',
+    requestStream: false,
     responseStream: false,
     requestSerialize: bytes.serialize,
     requestDeserialize: bytes.deserialize,

@@ -1,9 +1,11 @@
 import type { L7Class, L7Slot } from '@weir/l7-policy';
 import { compileCluster } from './cluster.ts';
+import { connectionManagerFilter } from './http/connection-manager.ts';
 import { createMemory, type Memory } from './http/memory.ts';
 import { type ClassRules, compileRoutes } from './http/routes.ts';
 import type { RuleGroups } from './http/rule-groups.ts';
 import { type RuleSet, ruleSet } from './http/rule-set.ts';
+import { compileKafkaClass } from './kafka/compile-kafka.ts';
 import { compileListener } from './listener.ts';
 import type { Compiled, CompileProblem, EnvoyResource } from './resource.ts';
 import type { ProxyPort, ProxySettings } from './settings.ts';
@@ -25,7 +27,7 @@ export function compileShared(settings: ProxySettings): readonly EnvoyResource[]
 /** Turns classes into resources. */
 export interface ClassCompiler {
   /**
-   * Listener and route configuration of a class, both named by its id. The listener depends on id, port,
+   * Listener and route configuration of a class, both named by its id; of a Kafka class, listener and filter. The listener depends on id, port,
    * settings and on which sides have rules, never on the rules' content: a content edit changes routes
    * only. Equal rule sets give equal bytes, in whatever order they come.
    */
@@ -47,10 +49,12 @@ export function createClassCompiler(): ClassCompiler {
     compileRoutes: compileRoutesOf,
     ruleOf: memory.groups.ruleOf,
     compileClass(input, settings) {
+      if (input.kind === 'kafka') return kafka(input, settings);
       const routes = compileRoutesOf(input);
       if (routes.kind === 'refused') return routes;
       const pair = input.egress !== null && input.ingress !== null;
-      const listener = compileListener({ classId: input.id, port: input.port, pair }, settings);
+      const manager = connectionManagerFilter({ classId: input.id, port: input.port, pair }, settings);
+      const listener = compileListener({ classId: input.id, port: input.port }, [manager], settings);
       return { kind: 'compiled', resources: [listener, ...routes.resources] };
     },
   };
@@ -64,6 +68,11 @@ export function compileClass(input: ClassInput, settings: ProxySettings): Compil
 /** Compiles one class's routes, remembering nothing; see {@link ClassCompiler.compileRoutes}. */
 export function compileClassRoutes(input: Omit<ClassInput, 'port'>): Compiled {
   return createClassCompiler().compileRoutes(input);
+}
+
+function kafka(input: ClassInput, settings: ProxySettings): Compiled {
+  if (settings.kafkaFilter === null) return refused({ message: 'the Kafka filter is not built', rules: [] });
+  return { kind: 'compiled', resources: compileKafkaClass(input, settings.kafkaFilter, settings) };
 }
 
 function routesOf(input: Omit<ClassInput, 'port'>, memory: Memory): Compiled {

@@ -2,16 +2,14 @@ import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { StringValueSchema } from '@bufbuild/protobuf/wkt';
 import type { AddressSchema } from '@weir/xds-ts/envoy/config/core/v3/address';
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
+import type { FilterSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener_components';
 import { OriginalDstSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_dst/v3/original_dst';
 import { OriginalSrcSchema } from '@weir/xds-ts/envoy/extensions/filters/listener/original_src/v3/original_src';
-import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { DestinationIPInputSchema } from '@weir/xds-ts/envoy/extensions/matching/common_inputs/network/v3/network_inputs';
 import { IpSchema } from '@weir/xds-ts/envoy/extensions/matching/input_matchers/ip/v3/ip';
 import type { MatcherSchema } from '@weir/xds-ts/xds/type/matcher/v3/matcher';
-import { connectionManager } from './http/connection-manager.ts';
-import type { ListenerInput } from './listener-input.ts';
 import { type EnvoyResource, typeUrls } from './resource.ts';
-import type { ProxySettings } from './settings.ts';
+import type { ProxyPort, ProxySettings } from './settings.ts';
 import { markOption } from './socket-mark.ts';
 import { extension, typedConfig } from './typed-config.ts';
 
@@ -62,12 +60,18 @@ function socketAddress(address: string, port: number): MessageInitShape<typeof A
   };
 }
 
+/** A network filter as a listener holds it. */
+export type NetworkFilter = MessageInitShape<typeof FilterSchema>;
+
 /**
- * The listener of an HTTP class on 127.0.0.1 and ::1, reached only by connections that the kernel assigns to it.
+ * The listener of a class on 127.0.0.1 and ::1, reached only by connections that the kernel assigns to it.
  * Two sockets, because one of IPv4 cannot take IPv6 segments, and one for both would listen outside of loopback.
  */
-export function compileListener(input: ListenerInput, settings: ProxySettings): EnvoyResource {
-  const { classId, port } = input;
+export function compileListener(
+  { classId, port }: { readonly classId: string; readonly port: ProxyPort },
+  filters: readonly NetworkFilter[],
+  settings: ProxySettings,
+): EnvoyResource {
   const message = create(ListenerSchema, {
     name: classId,
     statPrefix: 'weir',
@@ -83,20 +87,7 @@ export function compileListener(input: ListenerInput, settings: ProxySettings): 
       ),
     ],
     filterChainMatcher: chainUnlessRefused(classId),
-    filterChains: [
-      {
-        name: classId,
-        filters: [
-          extension(
-            typedConfig(
-              'envoy.filters.network.http_connection_manager',
-              HttpConnectionManagerSchema,
-              connectionManager(input, settings),
-            ),
-          ),
-        ],
-      },
-    ],
+    filterChains: [{ name: classId, filters: [...filters] }],
   });
   return { typeUrl: typeUrls.listener, name: classId, bytes: toBinary(ListenerSchema, message) };
 }

@@ -3,6 +3,7 @@ export const typeUrls = Object.freeze({
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
   routes: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
 });
 
 /** Type URL of a resource that this folder produces. */

@@ -1,3 +1,5 @@
+import type { KafkaFilter } from './kafka/kafka-filter.ts';
+
 /** A TCP port of the proxy on loopback, 1..65535, host order. */
 export type ProxyPort = number & { readonly __brand: 'ProxyPort' };
 
@@ -31,6 +33,8 @@ export interface ProxySettings {
   readonly ipv6: boolean;
   /** Send the access log to the receiver that the bootstrap names. */
   readonly accessLog: boolean;
+  /** The filter of Kafka classes; null: they are refused. */
+  readonly kafkaFilter: KafkaFilter | null;
   /** Caps that keep one workload from using up the proxy. */
   readonly limits: ProxyLimits;
 }

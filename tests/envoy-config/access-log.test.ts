@@ -37,6 +37,7 @@ function listen(): Promise<AccessLogReceiver> {
   return createAccessLogReceiver({
     socketPath: socketPath(),
     onRecords: (batch) => records.push(...batch),
+    onKafkaReports: () => undefined,
     onProblem: (message) => problems.push(message),
   });
 }

@@ -17,7 +17,13 @@ import fc from 'fast-check';
 import { pieces } from './rule-cases.testdata.ts';
 import { httpRule, slot, testClass } from './support/rules.ts';
 
-const settings = { proxyMark: socketMark(0x100), ipv6: true, accessLog: true, limits: defaultLimits };
+const settings = {
+  proxyMark: socketMark(0x100),
+  ipv6: true,
+  accessLog: true,
+  kafkaFilter: null,
+  limits: defaultLimits,
+};
 const ingress = (rules: readonly L7Rule[]) => compileClassRoutes(testClass('one', 1, { ingress: rules }));
 
 function bytesOf(compiled: Compiled): readonly Uint8Array[] {

@@ -48,6 +48,7 @@ before(async () => {
   receiver = await createAccessLogReceiver({
     socketPath: envoy.accessLogSocketPath,
     onRecords: (batch) => records.push(...batch),
+    onKafkaReports: () => undefined,
     onProblem: (message) => assert.fail(message),
   });
   await envoy.setClasses([

@@ -51,6 +51,7 @@ before(async () => {
   receiver = await createAccessLogReceiver({
     socketPath: envoy.accessLogSocketPath,
     onRecords: (batch) => records.push(...batch),
+    onKafkaReports: () => undefined,
     onProblem: (message) => problems.push(message),
   });
   await envoy.setClasses([
@@ -310,6 +311,7 @@ test('without a receiver requests are served as ever, and a new receiver gets re
   receiver = await createAccessLogReceiver({
     socketPath: envoy.accessLogSocketPath,
     onRecords: (batch) => records.push(...batch),
+    onKafkaReports: () => undefined,
     onProblem: (message) => problems.push(message),
   });
   await until(

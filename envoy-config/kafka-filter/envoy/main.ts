@@ -195,18 +195,7 @@ export function proxy_on_delete(context: u32): void {
   policies.delete(name);
 }
 
-/** Called by the runtime instead of a trap's message. */
-export function onAbort(message: string | null, file: string | null, line: u32, column: u32): void {
-  log(
-    4,
-    'abort: ' +
-      (message === null ? '' : message) +
-      ' at ' +
-      (file === null ? '' : file) +
-      ':' +
-      line.toString() +
-      ':' +
-      column.toString(),
-  );
+/** What the runtime calls where it would throw: a trap, which ends the VM and with it its connections. */
+export function onAbort(_message: string | null, _file: string | null, _line: u32, _column: u32): void {
   unreachable();
 }

@@ -6,14 +6,14 @@ import {
   HttpConnectionManager_ForwardClientCertDetails as ClientCert,
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
-  type HttpConnectionManagerSchema,
+  HttpConnectionManagerSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { accessLog } from '../access-log-config.ts';
 import { duration } from '../duration.ts';
 import type { ListenerInput } from '../listener-input.ts';
 import type { ProxySettings } from '../settings.ts';
-import { extension, typedConfig } from '../typed-config.ts';
+import { type Extension, extension, typedConfig } from '../typed-config.ts';
 import { keepForwardedProto, restoreForwardedProto } from './forwarded-proto.ts';
 import { headerLogOf } from './header-log.ts';
 import { http1Options, http2Options } from './protocol-options.ts';
@@ -31,7 +31,17 @@ const refusalStatuses = [403, 404];
  * The HTTP side of a class: changes as little as Envoy can of what passes, and leaves no room for a
  * request that the rules read differently than the server. docs/security.md says what each field is for.
  */
-export function connectionManager(
+export function connectionManagerFilter(input: ListenerInput, settings: ProxySettings): Extension {
+  return extension(
+    typedConfig(
+      'envoy.filters.network.http_connection_manager',
+      HttpConnectionManagerSchema,
+      connectionManager(input, settings),
+    ),
+  );
+}
+
+function connectionManager(
   { classId, pair }: ListenerInput,
   settings: ProxySettings,
 ): MessageInitShape<typeof HttpConnectionManagerSchema> {

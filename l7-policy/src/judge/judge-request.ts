@@ -165,7 +165,8 @@ function judgeKafka(
   request: Extract<L7Request, { kind: 'kafka' }>,
 ): RequestVerdict {
   const { allowed, deciding, refusedTopics } = judgeKafkaRequest(rules, request);
-  if (allowed) return { allowed, matched: deciding.map(({ id }) => plain(id)), nearest: null, headerMatches: [] };
+  if (allowed)
+    return { allowed, matched: deciding.map(({ id }) => plain(id)), nearest: null, headerMatches: [] };
   const results = rules.map((rule) => ({ rule, conditions: kafkaConditions(rule, request) }));
   const topicText =
     refusedTopics.length === 0

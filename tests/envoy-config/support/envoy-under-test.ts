@@ -64,6 +64,7 @@ const usualSettings: ProxySettings = {
   proxyMark: socketMark(0x100),
   ipv6: false,
   accessLog: true,
+  kafkaFilter: null,
   limits: defaultLimits,
 };
 

@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { encodeKafkaRules, type KafkaRule, type L7Slot } from '@weir/l7-policy';
+
+/** First bytes of a configuration: the format that `Policy.configure` of the filter reads. */
+const format = 0x574b_0001;
+
+/** A class as the filter wants it. A side without rules is null: it allows everything. */
+export interface KafkaFilterInput {
+  readonly id: string;
+  readonly egress: readonly L7Slot[] | null;
+  readonly ingress: readonly L7Slot[] | null;
+}
+
+/**
+ * What the filter is configured with: the class, the scope of the topic ids that it learns, and the rules of each
+ * side. Equal rules give equal bytes, in whatever order their slots come.
+ */
+export function kafkaFilterConfig({ id, egress, ingress }: KafkaFilterInput): Uint8Array {
+  const head = Buffer.alloc(4);
+  head.writeInt32BE(format);
+  const sides = [egress, ingress];
+  return Buffer.concat([
+    head,
+    text(id),
+    text(idScope(egress, ingress)),
+    Buffer.from([(egress === null ? 0 : 1) | (ingress === null ? 0 : 2)]),
+    ...sides.flatMap((slots) => (slots === null ? [] : [encodeKafkaRules(rulesOf(slots))])),
+  ]);
+}
+
+/** The Kafka rules of slots, in the order of their ids, each once. */
+export function rulesOf(slots: readonly L7Slot[]): readonly KafkaRule[] {
+  const rules = [...slots]
+    .sort((left, right) => (left.id < right.id ? -1 : 1))
+    .flatMap((slot) => slot.rules)
+    .filter((rule) => rule.kind === 'kafka');
+  return [...new Map(rules.map((rule) => [rule.id, rule])).values()];
+}
+
+/**
+ * Topic ids are believed of those brokers that the same slots lead to: of the brokers that are protected, where they
+ * are; of those that a client may reach by the same rules, elsewhere.
+ */
+function idScope(egress: readonly L7Slot[] | null, ingress: readonly L7Slot[] | null): string {
+  const slots = (ingress ?? egress ?? []).map((slot) => slot.id).sort();
+  return createHash('sha256').update(slots.join(',')).digest('hex').slice(0, 16);
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  const size = Buffer.alloc(2);
+  size.writeInt16BE(bytes.length);
+  return Buffer.concat([size, bytes]);
+}
