@@ -53,7 +53,7 @@ export function simulatedClient(server: XdsServer, options: ClientOptions): Simu
   const session: Session = server.open({
     variant,
     typeUrl,
-    peer: { address: 'test', certificate: null },
+    peer: { address: 'test', certificate: null, metadata: new Map() },
     send: (bytes) => {
       const response = variant === 'delta' ? readDelta(bytes) : readSotw(bytes);
       inbox.push(response);

@@ -24,7 +24,7 @@ export interface ClientNode {
 export interface Client {
   readonly id: ClientId;
   readonly node: ClientNode;
-  /** Where the newest stream came from, as grpc-js prints it; `unix` for a unix socket. */
+  /** Where the newest stream came from, as address:port; `unix` for a unix socket. */
   readonly peer: string;
 }
 
@@ -33,6 +33,8 @@ export interface Peer {
   readonly address: string;
   /** DER of the client's certificate, where the listener asked for one. */
   readonly certificate: Uint8Array | null;
+  /** The request's headers, in lower case: where a client's bearer token stands, for example. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 /** The node of a request as a value of ours. */

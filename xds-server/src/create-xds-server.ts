@@ -132,12 +132,13 @@ export function createXdsServer(options: XdsServerOptions = {}): XdsServer {
     metrics: () => metricsOf(counters, { clientsConnected: clients.size, queued: turns.waiting() }),
     open,
     listen: async (address) => {
-      const socket = await listenGrpc(address, { open, limits, status: server });
+      const socket = await listenGrpc(address, { open, limits, clock, status: server });
       sockets.add(socket);
       return socket.listening;
     },
     close: async ({ drainMs = 0 } = {}) => {
       closing = true;
+      for (const socket of sockets) socket.drain();
       if (drainMs > 0) await answered(drainMs);
       for (const { stream } of allStreams()) stream.end('the server is shutting down');
       await Promise.all([...sockets].map((socket) => socket.close()));

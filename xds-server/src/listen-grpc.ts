@@ -1,152 +1,154 @@
 import { chmod, rm } from 'node:fs/promises';
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from './client.ts';
 import type { StatusSource } from './client-status.ts';
+import type { Clock } from './clock.ts';
+import { type Connection, createConnection } from './http2/connection.ts';
+import { acceptCall, type GrpcMethod, responseHeaders } from './http2/grpc-call.ts';
 import type { Limits } from './limits.ts';
 import type { ListenAddress, Listening } from './server.ts';
-import { discoveryMethods } from './services.ts';
-import { addStatusService } from './status-service.ts';
-import type { Session, Transport } from './transport.ts';
+import { type DiscoveryMethod, discoveryMethods } from './services.ts';
+import { statusMethods } from './status-service.ts';
+import { type Session, statusCode, type Transport } from './transport.ts';
 
 /** An open listener. */
 export interface ListenerSocket {
   readonly listening: Listening;
+  /** Tells every client to open no more streams here. */
+  readonly drain: () => void;
   readonly close: () => Promise<void>;
 }
 
 export interface GrpcOptions {
   readonly open: (transport: Transport) => Session;
   readonly limits: Limits;
+  readonly clock: Clock;
   readonly status: StatusSource;
 }
 
-type Call = ServerDuplexStream<Buffer, Uint8Array>;
+/** Connections that wait to be accepted: a fleet that comes back at once should not have to try again. */
+const backlog = 4_096;
+/** How long a client may take to read the status of its streams when the listener closes. */
+const unwrittenMs = 1_000;
 
 /** Serves every discovery service on one address. Messages pass as bytes; sessions read and write them. */
-export async function listenGrpc(
-  address: ListenAddress,
-  { open, limits, status }: GrpcOptions,
-): Promise<ListenerSocket> {
-  const server = new Server({
-    'grpc.max_receive_message_length': limits.requestBytes,
-    'grpc.max_send_message_length': -1,
-    'grpc.enable_channelz': 0,
-    'grpc.max_concurrent_streams': limits.streams,
-    'grpc.keepalive_time_ms': limits.keepaliveMs,
-    'grpc.keepalive_timeout_ms': limits.keepaliveMs,
+export async function listenGrpc(address: ListenAddress, options: GrpcOptions): Promise<ListenerSocket> {
+  const { limits, clock } = options;
+  const methods = new Map<string, GrpcMethod>([
+    ...discoveryMethods.map(
+      (method) => [`/${method.service}/${method.method}`, discovery(method, options.open)] as const,
+    ),
+    ...statusMethods(options.status),
+  ]);
+  const connections = new Map<Socket, Connection>();
+  /** Those that are still at their TLS handshake, too. */
+  const sockets = new Set<Socket>();
+  const accept = (socket: Socket): void => {
+    const peer = peerOf(socket);
+    const connection = createConnection(socket, {
+      streams: limits.streams,
+      responseHeaders,
+      accept: (stream, headers) =>
+        acceptCall(stream, headers, { methods, peer, clock, requestBytes: limits.requestBytes }),
+    });
+    connections.set(socket, connection);
+    socket.on('close', () => connections.delete(socket));
+  };
+  const server = serverOf(address, limits, accept);
+  // A connection without a stream is of no use; what has none is closed at the second tick.
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
   });
-  for (const { definition, implementation } of discoveryServices(open))
-    server.addService(definition, implementation);
-  addStatusService(server, status);
+  server.maxConnections = limits.streams;
   if (address.kind === 'unix') await rm(address.path, { force: true });
   const port = await bind(server, address);
   if (address.kind === 'unix') await chmod(address.path, address.mode ?? 0o600);
+  let cancelTick: () => void;
+  const tick = (): void => {
+    cancelTick = clock.after(limits.keepaliveMs, tick);
+    for (const connection of connections.values()) connection.tick();
+  };
+  cancelTick = clock.after(limits.keepaliveMs, tick);
   return Object.freeze({
-    listening: Object.freeze({ address, port: address.kind === 'unix' ? 0 : port }),
+    listening: Object.freeze({ address, port }),
+    drain: () => {
+      for (const connection of connections.values()) connection.drain();
+    },
     close: async () => {
-      server.forceShutdown();
+      cancelTick();
+      const closed = new Promise<void>((done) => server.close(() => done()));
+      for (const connection of connections.values()) connection.close();
+      const cancel = clock.after(unwrittenMs, () => {
+        for (const socket of sockets) socket.destroy();
+      });
+      await closed;
+      cancel();
       if (address.kind === 'unix') await rm(address.path, { force: true });
     },
   });
 }
 
-function bind(server: Server, address: ListenAddress): Promise<number> {
-  const target = address.kind === 'unix' ? `unix:${address.path}` : `${hostOf(address.host)}:${address.port}`;
-  const credentials = credentialsOf(address);
-  return new Promise((resolve, reject) => {
-    server.bindAsync(target, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else reject(new Error(`cannot listen on ${target}: ${error.message}`));
-    });
-  });
-}
-
-function hostOf(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
-}
-
-function credentialsOf(address: ListenAddress): ServerCredentials {
-  if (address.kind === 'unix' || address.tls === undefined) return ServerCredentials.createInsecure();
+function serverOf(address: ListenAddress, limits: Limits, accept: (socket: Socket) => void): Server {
+  if (address.kind === 'unix' || address.tls === undefined) return createServer({ noDelay: true }, accept);
   const { key, certificate, clientCa } = address.tls;
-  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
-  const authority = clientCa === undefined ? null : Buffer.from(clientCa);
-  return ServerCredentials.createSsl(authority, [pair], clientCa !== undefined);
+  const server = createTlsServer(
+    {
+      key: Buffer.from(key),
+      cert: Buffer.from(certificate),
+      ...(clientCa === undefined ? {} : { ca: Buffer.from(clientCa) }),
+      requestCert: clientCa !== undefined,
+      rejectUnauthorized: clientCa !== undefined,
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: limits.firstRequestMs,
+      noDelay: true,
+    },
+    accept,
+  );
+  // The client's fault: its socket is closed already.
+  server.on('tlsClientError', () => undefined);
+  return server;
 }
 
-interface Service {
-  readonly definition: ServiceDefinition;
-  readonly implementation: UntypedServiceImplementation;
-}
-
-function discoveryServices(open: GrpcOptions['open']): readonly Service[] {
-  const services = new Map<
-    string,
-    { definition: ServiceDefinition; implementation: UntypedServiceImplementation }
-  >();
-  for (const { service, method, variant, typeUrl } of discoveryMethods) {
-    const { definition, implementation } = services.get(service) ?? { definition: {}, implementation: {} };
-    services.set(service, { definition, implementation });
-    const path = `/${service}/${method}`;
-    Object.assign(definition, {
-      [method]: {
-        path,
-        requestStream: true,
-        responseStream: true,
-        requestSerialize: asBuffer,
-        requestDeserialize: asIs,
-        responseSerialize: asBuffer,
-        responseDeserialize: asIs,
-      },
+function bind(server: Server, address: ListenAddress): Promise<number> {
+  const at = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
+  return new Promise((resolve, reject) => {
+    server.on('error', (error) => {
+      reject(new Error(`cannot listen on ${nameOf(address)}: ${error.message}`, { cause: error }));
     });
-    implementation[method] = (call: Call) =>
-      serve(call, (transport) => open({ ...transport, variant, typeUrl }));
-  }
-  return [...services.values()];
-}
-
-/** Ties one gRPC call to a session. */
-function serve(call: Call, open: (transport: Pick<Transport, 'peer' | 'send' | 'end'>) => Session): void {
-  const session = open({
-    peer: peerOf(call),
-    send: (bytes) => {
-      // Who does not read is not read from either, so that nothing piles up.
-      if (!call.write(bytes)) call.pause();
-    },
-    end: ({ code, details }) => {
-      call.emit('error', { code, details, metadata: new Metadata() });
-    },
-  });
-  call.on('drain', () => call.resume());
-  call.on('data', (bytes: Buffer) => session.receive(bytes));
-  call.on('cancelled', () => session.closed('cancelled by the client'));
-  call.on('error', (error: Error) => session.closed(error.message));
-  call.on('end', () => {
-    session.closed('ended by the client');
-    call.end();
+    server.listen({ ...at, backlog }, () => {
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
+    });
   });
 }
 
-function peerOf(call: Call): Peer {
-  const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-  const address = call.getPeer();
-  // grpc-js has no name for the other end of a unix socket.
-  return Object.freeze({
-    address: address === 'unknown' ? 'unix' : address,
-    certificate: certificate ?? null,
-  });
+function nameOf(address: ListenAddress): string {
+  return address.kind === 'unix' ? address.path : hostAndPort(address.host, address.port);
 }
 
-function asIs(bytes: Buffer): Buffer {
-  return bytes;
+function hostAndPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function discovery({ variant, typeUrl }: DiscoveryMethod, open: GrpcOptions['open']): GrpcMethod {
+  return (call) => {
+    const session = open({ variant, typeUrl, peer: call.peer, send: call.send, end: call.end });
+    return {
+      message: session.receive,
+      ended: () => {
+        session.closed('ended by the client');
+        call.end({ code: statusCode.ok, details: '' });
+      },
+      gone: session.closed,
+    };
+  };
+}
+
+function peerOf(socket: Socket): Omit<Peer, 'metadata'> {
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.raw : undefined;
+  const { remoteAddress, remotePort } = socket;
+  const address = remoteAddress === undefined ? 'unix' : hostAndPort(remoteAddress, remotePort ?? 0);
+  return { address, certificate: certificate ?? null };
 }

@@ -5,8 +5,10 @@ import type { Variant } from './events.ts';
 export const statusCode = Object.freeze({
   ok: 0,
   invalidArgument: 3,
+  deadlineExceeded: 4,
   permissionDenied: 7,
   resourceExhausted: 8,
+  unimplemented: 12,
   internal: 13,
   unavailable: 14,
 });
