@@ -88,6 +88,11 @@ export function createIdentityTable(): IdentityTable {
   const free: number[] = [];
   let numbers: Identity[] = [];
   let handedOut = false;
+  const unnumber = (index: number) => {
+    if (handedOut) numbers = numbers.slice();
+    handedOut = false;
+    numbers[index] = anyIdentity;
+  };
   return {
     get: (number) => byNumber.get(number),
     at: (index) => rows[index],
@@ -103,13 +108,13 @@ export function createIdentityTable(): IdentityTable {
     },
     forget(row) {
       if (byNumber.get(row.identity) === row) byNumber.delete(row.identity);
+      // Another row may take the number before this one frees its index.
+      unnumber(row.index);
     },
     remove(row) {
       rows[row.index] = undefined;
       free.push(row.index);
-      if (handedOut) numbers = numbers.slice();
-      handedOut = false;
-      numbers[row.index] = anyIdentity;
+      unnumber(row.index);
     },
     numbers() {
       handedOut = true;
