@@ -23,6 +23,7 @@ import { createDirectory } from './flows/directory.ts';
 import { createFlowLog } from './flows/flow-log.ts';
 import { flowFromAccessLog } from './flows/from-access-log.ts';
 import { flowFromDatapath } from './flows/from-datapath.ts';
+import { flowFromKafka } from './flows/from-kafka.ts';
 import { createPlaces } from './flows/places.ts';
 import { createRequestCounters } from './flows/request-counters.ts';
 import { retirePredecessors, startHousekeeping } from './housekeeping.ts';
@@ -90,10 +91,12 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   });
 
   // Policy: facts come from the workloads and the policy folder.
+  const kafkaFilter = readKafkaFilter();
   const engine = createEngine({
     enforcement: 'default',
     clusterName: CLUSTER_NAME,
     nodeSelectorLabels: false,
+    kafkaFilter: kafkaFilter.digest,
     allowLocalhost: 'always',
     identityLabels: null,
     allocator: createIdentityAllocator(store),
@@ -109,13 +112,19 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     proxyMark: socketMark(instance.marks.proxy),
     ipv6: speaksIpv6(),
     accessLog: true,
-    kafkaFilter: readKafkaFilter(),
+    kafkaFilter,
     limits: defaultLimits,
   };
   const xds = createXdsServer({ hold: true, limits: { responseBytes: maxRouteBytes + RESPONSE_REST_BYTES } });
   const accessLog = await createAccessLogReceiver({
     socketPath: sockets.accessLog,
-    onKafkaReports: () => undefined,
+    onKafkaReports: (reports) => {
+      for (const report of reports) {
+        const flow = flowFromKafka(report, directory, places);
+        counters.add(flow);
+        flows.add(flow);
+      }
+    },
     onRecords: (records) => {
       for (const record of records) {
         const flow = flowFromAccessLog(record, directory, places);

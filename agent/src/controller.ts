@@ -1,3 +1,4 @@
+import { servedKinds } from '@weir/envoy-config';
 import type {
   DirectionChange,
   DirectionId,
@@ -92,7 +93,7 @@ export function createController(parts: ControllerParts): Controller {
   }
 
   function bringAbout(state: EngineState): Pick<ControllerStatus, 'report' | 'missingInterfaces'> {
-    const classes = new Map([...state.classes].filter(([, { kind }]) => kind === 'http'));
+    const classes = new Map([...state.classes].filter(([, { kind }]) => servedKinds.has(kind)));
     proxy.want(
       [...classes.values()].map(({ id, kind, egress, ingress }) => ({
         id,

@@ -19,6 +19,9 @@ export interface ClassInput {
   readonly port: ProxyPort;
 }
 
+/** Kinds of classes that compile; connections of others are refused in the kernel. */
+export const servedKinds: ReadonlySet<L7Class['kind']> = new Set(['http', 'kafka']);
+
 /** What every class needs once: the cluster that leads to the original destination. */
 export function compileShared(settings: ProxySettings): readonly EnvoyResource[] {
   return [compileCluster(settings)];

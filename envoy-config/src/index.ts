@@ -14,6 +14,7 @@ export {
   compileClassRoutes,
   compileShared,
   createClassCompiler,
+  servedKinds,
 } from './compile.ts';
 export { type AdminAnswer, askAdmin } from './envoy-admin.ts';
 export {

@@ -122,6 +122,7 @@ function flow(reason: string): Omit<Flow, 'sequence'> {
     source: peer,
     destination: peer,
     request: null,
+    kafka: null,
     rules: [],
     untold: 0,
   };

@@ -1,3 +1,4 @@
+import { servedKinds } from '@weir/envoy-config';
 import type { Engine } from '@weir/l7-policy';
 import { showPlace } from '../flows/places.ts';
 import type { RequestCounters } from '../flows/request-counters.ts';
@@ -10,7 +11,7 @@ export function ruleStatus(
 ): readonly RuleStatus[] {
   const ids = new Set(
     [...engine.state().slots.values()]
-      .filter(({ kind }) => kind === 'http')
+      .filter(({ kind }) => servedKinds.has(kind))
       .flatMap(({ rules }) => rules.map(({ id }) => id)),
   );
   counters.keep(ids);

@@ -1,3 +1,4 @@
+import { servedKinds } from '@weir/envoy-config';
 import type { Engine, L7Kind } from '@weir/l7-policy';
 import type { HeldSubject, Redirector } from '@weir/redirect';
 import type { ControllerStatus } from '../controller.ts';
@@ -38,7 +39,7 @@ export function workloadStatus(
 
 /** What becomes of connections that ask for rules of a kind; null: a proxy serves them. */
 export function notServed(kind: L7Kind): string | null {
-  return kind === 'http'
+  return servedKinds.has(kind)
     ? null
     : `no proxy serves ${kind} rules yet: these connections are refused (l7-unavailable)`;
 }

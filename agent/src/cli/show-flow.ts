@@ -7,7 +7,7 @@ export function showFlow(flow: Flow): string {
   const ends = `${showPeer(source)} -> ${showPeer(destination)} ${flow.protocol}`;
   const what =
     request === null
-      ? ''
+      ? showKafka(flow)
       : ` ${request.method} ${request.host}${request.path} ${showStatus(flow)}${showHeaders(flow)}`;
   const why = flow.reason === null ? '' : ` (${flow.reason})`;
   const rules = flow.rules.flatMap(({ places }) => places);
@@ -20,6 +20,16 @@ export function showFlow(flow: Flow): string {
 function showPeer({ address, port, endpoint, labels, identity }: FlowPeer): string {
   const who = endpoint ?? (labels.length > 0 ? labels.join(',') : `identity ${identity}`);
   return `${who} ${endText({ address, port })}`;
+}
+
+function showKafka({ kafka }: Flow): string {
+  if (kafka === null) return '';
+  const topics = kafka.topics.map(
+    ({ name, refused }) => `${refused ? '!' : ''}${name === '' ? '(unknown id)' : name}`,
+  );
+  const more = kafka.topicCount > topics.length ? [`and ${kafka.topicCount - topics.length} more`] : [];
+  const client = kafka.clientId === '' ? '' : ` client ${kafka.clientId}`;
+  return ` ${[`${kafka.api} v${kafka.apiVersion}`, ...topics, ...more].join(' ')}${client}`;
 }
 
 /** Headers that rules name: they may be what decided. */

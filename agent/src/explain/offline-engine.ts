@@ -17,6 +17,7 @@ export function offlineEngine(paths: readonly string[], workloadsFile: string | 
     enforcement: 'default',
     clusterName: CLUSTER_NAME,
     nodeSelectorLabels: false,
+    kafkaFilter: '',
     allowLocalhost: 'always',
     identityLabels: null,
     allocator: countingAllocator(),

@@ -36,6 +36,19 @@ export interface FlowRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A Kafka request inside a proxied connection. */
+export interface FlowKafkaRequest {
+  /** Name of the API, or its number as text. */
+  readonly api: string;
+  readonly apiVersion: number;
+  readonly correlationId: number;
+  /** Chosen by the client. */
+  readonly clientId: string;
+  /** The first of them; '' where the topic came by an id that the proxy does not know. */
+  readonly topics: readonly { readonly name: string; readonly refused: boolean }[];
+  readonly topicCount: number;
+}
+
 /** A verdict on a new connection, a dropped packet, or a request, as `weir monitor` shows it. */
 export interface Flow {
   /** Counts from 1 since the agent's start. */
@@ -51,6 +64,7 @@ export interface Flow {
   readonly source: FlowPeer;
   readonly destination: FlowPeer;
   readonly request: FlowRequest | null;
+  readonly kafka: FlowKafkaRequest | null;
   readonly rules: readonly FlowRule[];
   /** Drops like this one that were not told since the last one that was: a flood is told in samples. */
   readonly untold: number;

@@ -37,6 +37,7 @@ export function flowFromAccessLog(
       responseBytes: record.responseBytes,
       headers: record.headers,
     },
+    kafka: null,
     rules: rulesOf(record, places),
     untold: 0,
   };

@@ -20,6 +20,7 @@ export function flowFromDatapath(
     source: directory.peer(source.address, source.port, identity(source.identity)),
     destination: directory.peer(destination.address, destination.port, identity(destination.identity)),
     request: null,
+    kafka: null,
     rules: [],
     untold: event.kind === 'drop' ? event.untold : 0,
   };

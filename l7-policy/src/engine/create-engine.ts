@@ -35,6 +35,7 @@ export function defaultEngineOptions(): EngineOptions {
     enforcement: 'default',
     clusterName: 'default',
     nodeSelectorLabels: false,
+    kafkaFilter: '',
     allowLocalhost: 'always',
     identityLabels: null,
     allocator: createLocalAllocator(),
@@ -80,6 +81,7 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
     {
       clusterName: options.clusterName,
       nodeSelectorLabels: options.nodeSelectorLabels,
+      kafkaFilter: options.kafkaFilter,
       regexes: createRegexCheck(),
     },
     conflicts,

@@ -36,9 +36,13 @@ export interface DraftRule {
 
 /**
  * Names the slots of a document and gives its rules their keys. A slot is named by what surrounds it, so that
- * an edit inside keeps the name and its place in the file does not matter.
+ * an edit inside keeps the name and its place in the file does not matter. What serves Kafka rules is part of it.
  */
-export function buildRules(id: DocumentId, drafts: readonly DraftRule[]): readonly Rule[] {
+export function buildRules(
+  id: DocumentId,
+  drafts: readonly DraftRule[],
+  kafkaFilter: string,
+): readonly Rule[] {
   const ordinals = new Map<string, number>();
   return drafts.map((draft) => {
     const subject = `${draft.node ? 'node' : 'endpoint'}:${selectorKey(draft.subject)}`;
@@ -49,7 +53,8 @@ export function buildRules(id: DocumentId, drafts: readonly DraftRule[]): readon
         [...new Set(grant.peers.map(peerKey))].sort(),
         grant.ports.map((port) => JSON.stringify(port)).sort(),
       ]);
-      const slot = grant.l7 === null ? null : buildSlot(id, subject, shape, grant, grant.l7, ordinals);
+      const around = grant.l7?.kind === 'kafka' ? [id, subject, shape, kafkaFilter] : [id, subject, shape];
+      const slot = grant.l7 === null ? null : buildSlot(around, grant, grant.l7, ordinals);
       const { direction, effect, peers, ports, source } = grant;
       const key = `${shape}${slot === null ? '' : slot.id}`;
       return Object.freeze({ direction, effect, peers, ports, slot, source, key });
@@ -67,14 +72,12 @@ export function buildRules(id: DocumentId, drafts: readonly DraftRule[]): readon
 }
 
 function buildSlot(
-  id: DocumentId,
-  subject: string,
-  shape: string,
+  around: readonly string[],
   grant: DraftGrant,
   l7: L7Block,
   ordinals: Map<string, number>,
 ): SlotSpec {
-  const base = digest([id, subject, shape, l7.kind]);
+  const base = digest([...around, l7.kind]);
   const ordinal = ordinals.get(base) ?? 0;
   ordinals.set(base, ordinal + 1);
   return Object.freeze({

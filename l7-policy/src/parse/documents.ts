@@ -15,6 +15,8 @@ export interface ParseOptions {
   readonly file: string;
   readonly clusterName: string;
   readonly nodeSelectorLabels: boolean;
+  /** See `EngineOptions`. */
+  readonly kafkaFilter: string;
   readonly regexes: RegexCheck;
 }
 
@@ -250,7 +252,7 @@ function finish(
   const document = Object.freeze({
     kind: 'policy',
     id,
-    rules: buildRules(id, drafts),
+    rules: buildRules(id, drafts, refusals.kafkaFilter),
     source: refusals.source(at),
   } as const);
   return { id, document, problems };

@@ -10,6 +10,8 @@ export interface Refusals {
   readonly problems: Problem[];
   refused: boolean;
   readonly nodeSelectorLabels: boolean;
+  /** See `EngineOptions`. */
+  readonly kafkaFilter: string;
   readonly regexes: RegexCheck;
   error(at: number, message: string, hint?: string): void;
   warn(at: number, message: string, hint?: string): void;
@@ -20,6 +22,7 @@ export interface RefusalOptions {
   readonly file: string;
   readonly place: (at: number) => { readonly line: number; readonly column: number };
   readonly nodeSelectorLabels: boolean;
+  readonly kafkaFilter: string;
   readonly regexes: RegexCheck;
 }
 
@@ -27,7 +30,13 @@ export interface RefusalOptions {
 const maxProblems = 20;
 
 /** A fresh collection for one document. */
-export function createRefusals({ file, place, nodeSelectorLabels, regexes }: RefusalOptions): Refusals {
+export function createRefusals({
+  file,
+  place,
+  nodeSelectorLabels,
+  kafkaFilter,
+  regexes,
+}: RefusalOptions): Refusals {
   const problems: Problem[] = [];
   const add = (severity: Problem['severity'], at: number, message: string, hint: string | undefined) => {
     if (problems.length < maxProblems)
@@ -39,6 +48,7 @@ export function createRefusals({ file, place, nodeSelectorLabels, regexes }: Ref
     problems,
     refused: false,
     nodeSelectorLabels,
+    kafkaFilter,
     regexes,
     error(at, message, hint) {
       this.refused = true;

@@ -22,6 +22,11 @@ export interface EngineOptions {
   readonly clusterName: string;
   /** fromNodes and toNodes may be used. */
   readonly nodeSelectorLabels: boolean;
+  /**
+   * Names the code that serves Kafka rules. Other code makes other slots, and so other classes: a connection of the
+   * old code would not meet new rules.
+   */
+  readonly kafkaFilter: string;
   /** The local node may always reach its endpoints unless a rule denies it. */
   readonly allowLocalhost: 'always' | 'policy';
   /** Label prefixes that take part in identities; `!` first excludes. null: the usual default. */

@@ -1,5 +1,6 @@
 // An engine's policies in the real maps, written by the real reconcile, and the real programs' verdict on the packet
 // that opens a connection.
+
 import {
   type ConnectionEnds,
   type Datapath,
@@ -11,6 +12,7 @@ import {
   type TraceVerdict,
   traceConnection,
 } from '@weir/bpf';
+import { servedKinds } from '@weir/envoy-config';
 import type { EndpointState, Engine, EngineState, Explanation, Identity } from '@weir/l7-policy';
 import { type DesiredState, openRedirector } from '@weir/redirect';
 import { bpffs, marks, mountBpffs } from '../lab.ts';
@@ -103,7 +105,8 @@ export function fullPrefix(address: string): string {
 export function expectedOf({ verdict, classId }: Explanation, state: EngineState): string {
   if (verdict !== 'redirected') return verdict;
   // Decision 10: what no proxy serves is denied.
-  return classId !== null && state.classes.get(classId)?.kind === 'http' ? 'redirected' : 'l7-unavailable';
+  const kind = classId === null ? undefined : state.classes.get(classId)?.kind;
+  return kind !== undefined && servedKinds.has(kind) ? 'redirected' : 'l7-unavailable';
 }
 
 /** Denied by policy; the last two are ICMP answers and errors that belong to no connection. */
