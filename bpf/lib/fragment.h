@@ -7,6 +7,14 @@
 
 /* Functions of their own, or their keys would lie on the caller's stack (512 bytes for a whole chain of calls). */
 
+/* Whether the address is one of the workload behind this interface. */
+static __noinline int owns(struct __sk_buff *skb, const struct weir_address *address)
+{
+	struct weir_local_address *local = bpf_map_lookup_elem(&local_addresses, address);
+
+	return local && local->ifindex == skb->ifindex;
+}
+
 #define FRAGMENTS_NS (2 * NANOSECONDS)
 
 static __always_inline struct weir_fragment_key fragment_key(const struct packet *packet)

@@ -3,7 +3,7 @@
  * (RFC 3810). It passes unjudged, but only as far as the link goes and only under the sender's own addresses. What a
  * workload may send; to-workload.bpf.c has the few lines about what it may hear. */
 #pragma once
-#include "report.h"
+#include "fragment.h"
 
 /* RFC 826, for IPv4 on Ethernet. */
 struct arp {
@@ -32,13 +32,6 @@ static __always_inline int is_link_multicast(const struct weir_address *address)
 	__u32 scope = bpf_ntohl(address->words[0]) & 0xff0f0000;
 
 	return scope == 0xff010000 || scope == 0xff020000;
-}
-
-static __noinline int owns(struct __sk_buff *skb, const struct weir_address *address)
-{
-	struct weir_local_address *local = bpf_map_lookup_elem(&local_addresses, address);
-
-	return local && local->ifindex == skb->ifindex;
 }
 
 /* Why an address that the sender does not own is dropped: nobody knows the sender, or it is another's. */

@@ -22,10 +22,12 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 }
 
 /* In this order:
- *   1. what is not TCP, cannot be parsed, or opens a connection passes: its own hook judges it;
- *   2. ICMP errors about what the proxy sent are delivered to it; a tracked connection that is not the proxy's passes;
- *   3. the first answer to a connection that the proxy opened is judged and remembered;
- *   4. the proxy's connections are cut or judged anew as everywhere, else delivered to it. */
+ *   1. what cannot be parsed passes: its own hook drops it;
+ *   2. an address of a workload here does not come from outside: dropped;
+ *   3. what is not TCP, or opens a connection, passes: its own hook judges it;
+ *   4. ICMP errors about what the proxy sent are delivered to it; a tracked connection that is not the proxy's passes;
+ *   5. the first answer to a connection that the proxy opened is judged and remembered;
+ *   6. the proxy's connections are cut or judged anew as everywhere, else delivered to it. */
 SEC("tc")
 int from_network(struct __sk_buff *skb)
 {
@@ -38,8 +40,11 @@ int from_network(struct __sk_buff *skb)
 	/* Nobody outside may set our marks (they do not cross machines; another program might have). */
 	if (skb->mark & mark_mask)
 		set_mark(skb, 0);
-	if (parse(skb, &packet) != PARSED || packet.protocol != IPPROTO_TCP || packet.later_fragment ||
-	    opens(&packet))
+	if (parse(skb, &packet) != PARSED)
+		return PASS;
+	if (!packet.quoted && bpf_map_lookup_elem(&local_addresses, &packet.source))
+		return drop(skb, &packet, &decision, WEIR_FROM_NETWORK, WEIR_SOURCE_NOT_OWNED);
+	if (packet.protocol != IPPROTO_TCP || packet.later_fragment || opens(&packet))
 		return PASS;
 	find_flow(&packet, &standing);
 	flow = standing.flow;

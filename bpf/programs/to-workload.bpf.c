@@ -132,7 +132,7 @@ static __always_inline __u32 neighbour_to_workload(struct __sk_buff *skb, const 
 /* In this order:
  *   1. ARP passes; other families, source routes and what cannot be parsed are dropped;
  *   2. resets and errors that these programs made pass; so does neighbour discovery from the link;
- *   3. later fragments follow their first;
+ *   3. later fragments follow their first, if the workload owns the address;
  *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
  *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
  *      address is dropped; else it goes on, to the workload or to the proxy;
@@ -173,6 +173,8 @@ int to_workload(struct __sk_buff *skb)
 		return reason ? drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason) : PASS;
 	}
 	if (packet.later_fragment) {
+		if (!owns(skb, &packet.destination))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_ENDPOINT_UNKNOWN);
 		if (!is_expected(&packet))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		return PASS;

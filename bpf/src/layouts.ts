@@ -45,6 +45,7 @@ export const layouts = Object.freeze({
     proxy_port: u16,
     flags: u16,
   }),
+  fragmentKey: layout('weir_fragment_key', { source: address, destination: address, id: u32 }),
   state: layout('weir_state', { ipcache_epoch: u32 }),
   event: layout('weir_event', {
     timestamp_ns: u64,

@@ -8,6 +8,7 @@ import type { DatapathOptions } from './datapath-options.ts';
 import { constantsFor, placement, required } from './datapath-programs.ts';
 import { type DatapathEvent, decodeEvents, type Hook } from './events.ts';
 import { kernelMap } from './kernel-map.ts';
+import { u64 } from './layout.ts';
 import { layouts } from './layouts.ts';
 import { buildFolder, type FdHandle, native } from './native.ts';
 import type { Ifindex } from './numbers.ts';
@@ -45,7 +46,7 @@ export interface PacketRunner {
   run(packet: Uint8Array, place: PacketPlace, repeat?: number): PacketRun;
   /** Connections that the runner remembers. */
   connections(): IterableIterator<Connection>;
-  /** Forgets them all. */
+  /** Forgets them all, and fragments. */
   forget(): void;
   /** What these runs came to. */
   counters(): Readonly<Record<Reason, bigint>>;
@@ -117,6 +118,7 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
     throw error;
   }
   const conntrack = required(own, 'conntrack');
+  const fragments = required(own, 'fragments');
 
   return Object.freeze({
     run(packet: Uint8Array, { hook, ifindex, cameThrough, mark = 0 }: PacketPlace, repeat = 1): PacketRun {
@@ -140,6 +142,8 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
     forget(): void {
       const map = kernelMap(conntrack, 'conntrack', layouts.flowKey, layouts.flow);
       map.deleteBatch([...map.entries()].map(([key]) => key));
+      const pieces = kernelMap(fragments, 'fragments', layouts.fragmentKey, u64);
+      pieces.deleteBatch([...pieces.entries()].map(([key]) => key));
     },
     counters: () => readCounters(required(own, 'counters')),
     close,

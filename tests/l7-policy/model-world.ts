@@ -82,7 +82,7 @@ export function flowOf(subject: ModelEndpoint, direction: 'ingress' | 'egress', 
   return {
     from: direction === 'egress' ? own : peer,
     to: direction === 'egress' ? peer : own,
-    protocol: { TCP: 6, UDP: 17, ICMP: 1 }[probe.protocol],
+    protocol: { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1, other: 47 }[probe.protocol],
     port: probe.port,
     direction,
     request:

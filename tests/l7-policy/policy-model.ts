@@ -277,7 +277,8 @@ export type ModelPeer =
 
 export interface ModelProbe {
   readonly peer: ModelPeer;
-  readonly protocol: 'TCP' | 'UDP' | 'ICMP';
+  /** `other` stands for every protocol that has no ports a rule could name. */
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'other';
   readonly port: number;
   readonly http: { readonly method: string; readonly path: string } | null;
 }
@@ -362,7 +363,7 @@ function inCidr(cidr: string, address: string): boolean {
 
 function takesPort(entry: ModelItem, subject: ModelEndpoint, probe: ModelProbe): boolean {
   if (entry.ports.length === 0) return true;
-  if (probe.protocol === 'ICMP') return false;
+  if (probe.protocol === 'ICMP' || probe.protocol === 'other') return false;
   return entry.ports.some(({ port: wanted, end, protocol }) => {
     if (protocol !== 'ANY' && protocol !== probe.protocol) return false;
     if (typeof wanted === 'number') {

@@ -19,6 +19,7 @@ import { bpffs, marks, mountBpffs } from '../lab.ts';
 
 /** The programs, over the maps of an instance of its own. */
 export interface KernelUnderTest {
+  readonly instance: string;
   readonly datapath: Datapath;
   /** Puts an engine's state in force, with these endpoints on this node and the others elsewhere. */
   enforce(engine: Engine, local: ReadonlySet<string>, addresses: Addresses): void;
@@ -46,6 +47,7 @@ export function openKernelUnderTest(interfaces: readonly Ifindex[]): KernelUnder
   const uplink = interfaces.at(-1);
 
   return {
+    instance: options.instance,
     datapath,
     enforce(engine, local, addresses) {
       redirector.apply(desiredState(engine.state(), local, addresses, interfaces));

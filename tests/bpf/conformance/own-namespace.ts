@@ -8,12 +8,19 @@ const variable = 'WEIR_OWN_NAMESPACE';
 export const interfaceCount = 16;
 
 /** Returns inside of the namespace, with its interfaces; outside it never returns. */
-export function enterOwnNamespace(file: string): readonly ReturnType<typeof linkOf>[] {
+export function enterOwnNamespace(
+  file: string,
+  words: readonly string[] = [],
+): readonly ReturnType<typeof linkOf>[] {
   if (process.env[variable] === undefined) {
-    const { status } = spawnSync('unshare', ['--net', process.execPath, ...process.execArgv, file], {
-      stdio: 'inherit',
-      env: { ...process.env, [variable]: 'yes' },
-    });
+    const { status } = spawnSync(
+      'unshare',
+      ['--net', process.execPath, ...process.execArgv, file, ...words],
+      {
+        stdio: 'inherit',
+        env: { ...process.env, [variable]: 'yes' },
+      },
+    );
     process.exit(status ?? 1);
   }
   command('ip', 'link', 'set', 'lo', 'up');
