@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
@@ -28,8 +28,15 @@ export interface AgentOptions {
   /** Names of interfaces to the rest of the world; null: those of the default routes. */
   readonly uplinks: readonly string[] | null;
   readonly envoyConcurrency: number;
+  readonly envoyCaps: EnvoyCaps;
   readonly proxyPorts: { readonly first: number; readonly last: number };
   readonly logLevel: string;
+}
+
+/** What the proxy may use in all; past it new work is refused, so that one workload cannot end it for all. */
+export interface EnvoyCaps {
+  readonly maxConnections: number;
+  readonly maxHeapBytes: number;
 }
 
 /** The words of the command line that matter to an agent; all optional. */
@@ -46,6 +53,8 @@ export interface AgentWords {
   readonly externalEnvoy?: boolean;
   readonly uplink?: readonly string[];
   readonly envoyConcurrency?: string;
+  readonly envoyConnections?: string;
+  readonly envoyHeap?: string;
   readonly proxyPorts?: string;
   readonly logLevel?: string;
 }
@@ -72,6 +81,7 @@ export function agentOptions(
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
     uplinks: words.uplink ?? null,
     envoyConcurrency: concurrency(words.envoyConcurrency),
+    envoyCaps: envoyCaps(words),
     proxyPorts: portRange(words.proxyPorts ?? '14000-18095'),
     logLevel: words.logLevel ?? 'info',
   });
@@ -101,7 +111,8 @@ export function socketPaths(directory: string): {
 export function bootstrapOf({
   instance,
   runDirectory: directory,
-}: Pick<AgentOptions, 'instance' | 'runDirectory'>): string {
+  envoyCaps: { maxConnections, maxHeapBytes },
+}: Pick<AgentOptions, 'instance' | 'runDirectory' | 'envoyCaps'>): string {
   const sockets = socketPaths(directory);
   return envoyBootstrap({
     nodeId: `weir-${instance.name}`,
@@ -109,8 +120,8 @@ export function bootstrapOf({
     adminSocketPath: sockets.admin,
     xdsSocketPath: sockets.xds,
     accessLogSocketPath: sockets.accessLog,
-    maxHeapBytes: null,
-    maxConnections: 1_000_000,
+    maxHeapBytes,
+    maxConnections,
   });
 }
 
@@ -125,6 +136,25 @@ function secretVariable(
   const value = environment[variable];
   if (value === undefined) throw new Error(`--secret-env ${word}: the environment has no ${variable}`);
   return { namespace, name, value };
+}
+
+const DEFAULT_CONNECTIONS = 100_000;
+const MIB = 1024 * 1024;
+
+/** Half of the machine's memory when nothing else is said: the workloads live beside the proxy. */
+export function envoyCaps(words: Pick<AgentWords, 'envoyConnections' | 'envoyHeap'>): EnvoyCaps {
+  const {
+    envoyConnections = String(DEFAULT_CONNECTIONS),
+    envoyHeap = String(Math.floor(totalmem() / 2 / MIB)),
+  } = words;
+  const [maxConnections, heapMib] = [Number(envoyConnections), Number(envoyHeap)];
+  if (!Number.isInteger(maxConnections) || maxConnections < 1) {
+    throw new Error(`--envoy-connections ${envoyConnections}: expected a number of connections from 1`);
+  }
+  if (!Number.isInteger(heapMib) || heapMib < 64) {
+    throw new Error(`--envoy-heap ${envoyHeap}: expected a number of MiB from 64`);
+  }
+  return { maxConnections, maxHeapBytes: heapMib * MIB };
 }
 
 function concurrency(word: string | undefined): number {

@@ -85,7 +85,7 @@ export async function setScene(): Promise<Scene> {
       adminSocketPath: at('admin.sock'),
       xdsSocketPath: at('xds.sock'),
       accessLogSocketPath: at('als.sock'),
-      maxHeapBytes: null,
+      maxHeapBytes: 2 ** 31,
       maxConnections: 10_000,
     }),
     bootstrapPath: at('bootstrap.json'),

@@ -20,8 +20,8 @@ export interface BootstrapOptions {
   readonly xdsSocketPath: string;
   /** Unix socket of the access log receiver. */
   readonly accessLogSocketPath: string;
-  /** Heap at which Envoy refuses new connections and requests; null for no limit. */
-  readonly maxHeapBytes: number | null;
+  /** Heap at which Envoy refuses new connections and requests. */
+  readonly maxHeapBytes: number;
   /** Downstream connections in all. */
   readonly maxConnections: number;
 }
@@ -35,7 +35,11 @@ const firstBackoffMs = 50;
 export function envoyBootstrap(options: BootstrapOptions): string {
   const message = create(BootstrapSchema, {
     node: { id: options.nodeId, cluster: options.nodeCluster },
-    admin: { address: { address: { case: 'pipe', value: { path: options.adminSocketPath, mode: 0o600 } } } },
+    admin: {
+      address: { address: { case: 'pipe', value: { path: options.adminSocketPath, mode: 0o600 } } },
+      // Whoever uses up the connections must not hide it.
+      ignoreGlobalConnLimit: true,
+    },
     staticResources: {
       clusters: [
         grpcCluster(xdsCluster, options.xdsSocketPath),
@@ -127,7 +131,6 @@ function overload({ maxConnections, maxHeapBytes }: BootstrapOptions) {
       },
     ),
   );
-  if (maxHeapBytes === null) return { resourceMonitors: [connections] };
   const heap = extension(
     typedConfig('envoy.resource_monitors.fixed_heap', FixedHeapConfigSchema, {
       maxHeapSizeBytes: BigInt(maxHeapBytes),

@@ -53,6 +53,9 @@ export interface ProxyLimits {
   readonly requestHeadersTimeoutMs: number;
   /** Concurrent streams on one HTTP/2 connection. */
   readonly http2ConcurrentStreams: number;
+  /** Bytes that one HTTP/2 stream, and all streams of a connection, may have under way. */
+  readonly http2StreamWindowBytes: number;
+  readonly http2ConnectionWindowBytes: number;
   /** Connect to the server at most this long. */
   readonly connectTimeoutMs: number;
   /**
@@ -72,6 +75,8 @@ export const defaultLimits: ProxyLimits = Object.freeze({
   responseHeadersCount: 500,
   requestHeadersTimeoutMs: 10_000,
   http2ConcurrentStreams: 1024,
+  http2StreamWindowBytes: 256 * 1024,
+  http2ConnectionWindowBytes: 8 * 1024 * 1024,
   connectTimeoutMs: 5_000,
   upstreamIdleTimeoutMs: 5_000,
   clusterConcurrency: 1_000_000,

@@ -123,12 +123,12 @@ test('an Envoy that nobody recorded, with another bootstrap or not, does not sta
   lost.detach();
   recorded = null;
   assert.equal(await supervisor().start(), 'started');
-  assert.ok(!isAlive(orphan));
+  await until(() => !isAlive(orphan), 'the process is gone, not only its admin socket');
 
   const replaced = recorded!;
   running.at(-1)?.detach();
   assert.equal(await supervisor({ concurrency: 2 }).start(), 'started');
-  assert.ok(!isAlive(replaced));
+  await until(() => !isAlive(replaced), 'the process is gone, not only its admin socket');
 });
 
 test('a binary that is not there is said, and a process that soon dies is tried with growing pauses', async () => {

@@ -25,6 +25,8 @@ export function agentCommand(): Command {
       'interfaces to the rest of the world (default: those of the default routes)',
     )
     .option('--envoy-concurrency <n>', 'worker threads of Envoy (default: one per CPU)')
+    .option('--envoy-connections <n>', 'connections that Envoy accepts at once (default: 100000)')
+    .option('--envoy-heap <mib>', 'heap at which Envoy refuses new work (default: half of the memory)')
     .option('--proxy-ports <first-last>', 'loopback ports for listeners (default: 14000-18095)')
     .option('--log-level <level>', 'trace, debug, info, warn, error', 'info')
     .action(async (_words, command: Command) => {

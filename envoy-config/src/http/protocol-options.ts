@@ -38,6 +38,8 @@ export function http2Options(limits: ProxyLimits): MessageInitShape<typeof Http2
   return {
     allowConnect: true,
     maxConcurrentStreams: limits.http2ConcurrentStreams,
+    initialStreamWindowSize: limits.http2StreamWindowBytes,
+    initialConnectionWindowSize: limits.http2ConnectionWindowBytes,
     overrideStreamErrorOnInvalidHttpMessage: true,
   };
 }

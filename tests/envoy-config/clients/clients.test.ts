@@ -103,6 +103,18 @@ test('curl uploads in chunks, waiting for 100 Continue', () => {
   assert.match(log, /^< HTTP\/1\.1 100 Continue\r?$/m);
 });
 
+for (const [version, port] of [
+  ['--http1.1', 80],
+  ['--http2-prior-knowledge', 81],
+] as const) {
+  test(`curl ${version} reads and sends slowly what the proxy could move at once`, () => {
+    const slowly = [version, '--limit-rate', '20M'];
+    const count = ['-o', '/dev/null', '-w', '%{http_code} %{size_download}'];
+    assert.equal(curl(...slowly, ...count, url('/public/large', port)), `200 ${upload.length}`);
+    assert.equal(curl(...slowly, '-T', join(directory, 'upload'), url('/upload', port)), uploaded);
+  });
+}
+
 test('curl keeps one connection over allowed and refused requests', () => {
   const each = ['-o', '/dev/null', '-w', '%{http_code} %{num_connects}\\n'];
   const printed = curl(...each, url('/public/a'), ...each, url('/private'), ...each, url('/public/b'));

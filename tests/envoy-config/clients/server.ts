@@ -5,6 +5,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createServer2, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import { WebSocketServer } from 'ws';
 
+const large = Buffer.alloc(20_000_000, 'weir');
+
 /** Answers uploads with their length and digest, everything else with a text and the client's port. */
 async function answer(
   request: IncomingMessage | Http2ServerRequest,
@@ -18,6 +20,10 @@ async function answer(
   }
   response.setHeader('x-client-port', String(request.socket.remotePort));
   response.setHeader('content-type', 'text/plain');
+  if (request.url === '/public/large') {
+    response.end(large);
+    return;
+  }
   const sent = bytes === 0 ? `hello ${request.url}\n` : `${bytes} ${hash.digest('hex')}\n`;
   response.end(request.method === 'HEAD' ? '' : sent);
 }

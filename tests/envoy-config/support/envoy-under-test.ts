@@ -175,7 +175,7 @@ function fileBootstrap(directory: string): string {
     adminSocketPath: join(directory, 'admin.sock'),
     xdsSocketPath: join(directory, 'xds.sock'),
     accessLogSocketPath: join(directory, 'als.sock'),
-    maxHeapBytes: null,
+    maxHeapBytes: 2 ** 31,
     maxConnections: 10_000,
   });
   const bootstrap = fromJsonString(BootstrapSchema, text, { registry });

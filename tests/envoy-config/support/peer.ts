@@ -230,9 +230,11 @@ async function serveEcho(port: number): Promise<null> {
 
 /**
  * Records what a connection sends, as it came, and answers each complete request with the bytes that its
- * X-Answer header holds in base64. A body is complete by its length or its last chunk.
+ * X-Answer header holds in base64. A body is complete by its length or its last chunk. `X-Answer-When: NAME REST` keeps
+ * REST back until a request says `X-Release: NAME`.
  */
 async function serveScript(port: number): Promise<null> {
+  const held = new Map<string, () => void>();
   await listen(port, (socket) => {
     let received = '';
     socket.on('data', (data) => {
@@ -244,6 +246,10 @@ async function serveScript(port: number): Promise<null> {
         const answer = /^X-Answer: (\S*)\r$/im.exec(request)?.[1] ?? '';
         const closing = /^X-Answer-Close: 1\r$/im.test(request);
         const bytes = Buffer.from(answer, 'base64');
+        const [, name = '', rest = ''] = /^X-Answer-When: (\S+) (\S+)\r$/im.exec(request) ?? [];
+        if (name !== '') held.set(name, () => socket.write(Buffer.from(rest, 'base64')));
+        const released = /^X-Release: (\S+)\r$/im.exec(request)?.[1] ?? '';
+        held.get(released)?.();
         if (closing) socket.end(bytes);
         else socket.write(bytes);
       }

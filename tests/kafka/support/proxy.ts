@@ -70,7 +70,7 @@ export async function startKafkaProxy(namespace: string, concurrency = 1): Promi
       adminSocketPath: at('admin.sock'),
       xdsSocketPath: at('xds.sock'),
       accessLogSocketPath: at('als.sock'),
-      maxHeapBytes: null,
+      maxHeapBytes: 2 ** 31,
       maxConnections: 100_000,
     }),
     bootstrapPath: at('bootstrap.json'),
