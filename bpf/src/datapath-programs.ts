@@ -94,13 +94,15 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
 export function constantsFor({
   marks,
   reportAllowed,
-}: Pick<DatapathOptions, 'marks' | 'reportAllowed'>): Readonly<Record<string, number>> {
+  denyAction,
+}: Pick<DatapathOptions, 'marks' | 'reportAllowed' | 'denyAction'>): Readonly<Record<string, number>> {
   return {
     mark_mask: marks.mask,
     mark_deliver: marks.deliver,
     mark_proxy: marks.proxy,
     mark_reinject: marks.reinject,
     report_allowed: reportAllowed === false ? 0 : 1,
+    answer_refused: denyAction === 'reset' ? 1 : 0,
   };
 }
 
