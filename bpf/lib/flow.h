@@ -53,6 +53,9 @@ static __always_inline void find_flow(const struct packet *packet, struct standi
 	if (packet->protocol == IPPROTO_TCP)
 		return;
 	now = bpf_ktime_get_coarse_ns();
+	/* What has no handshake opens anew as soon as the policy allows it. */
+	if ((flow->flags & WEIR_CUT) && packet->protocol != IPPROTO_SCTP)
+		standing->flow = 0;
 	idle = now - flow->last_seen_ns;
 	if (now > flow->last_seen_ns && idle > (flow->flags & WEIR_REPLIED ? IDLE_REPLIED_NS : IDLE_UNREPLIED_NS))
 		standing->flow = 0;
@@ -124,7 +127,7 @@ static __always_inline int permits(__u32 from, __u32 to)
  *   6. else it has lost permission.
  * Gives 0 when it goes on, with the entry brought up to date, else the reason. `owner` is the interface that the
  * end at this hook must live on: an entry is never changed by a packet that has no right to it. */
-static __noinline __u32 rejudge(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
+static __noinline __u32 rejudge(__u32 ifindex, const struct packet *packet, struct standing *standing,
 				struct decision *decision, __u32 hook)
 {
 	struct weir_flow *flow = standing->flow;
@@ -146,7 +149,7 @@ static __noinline __u32 rejudge(struct __sk_buff *skb, const struct packet *pack
 	verdict = judge(&oriented, &fresh, decision);
 
 	here = (hook == WEIR_FROM_WORKLOAD) == !!standing->forward ? &fresh.source : &fresh.destination;
-	if (hook != WEIR_FROM_NETWORK && here->ifindex != skb->ifindex)
+	if (hook != WEIR_FROM_NETWORK && here->ifindex != ifindex)
 		return hook == WEIR_FROM_WORKLOAD ? WEIR_SOURCE_NOT_OWNED : WEIR_ENDPOINT_UNKNOWN;
 
 	if (verdict == WEIR_DENY)

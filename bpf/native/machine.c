@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 static napi_value answer(napi_env env, int result, const char *what, uint32_t number)
@@ -54,47 +55,83 @@ static bool is_mapped(const uint8_t *address)
 	return !memcmp(address, prefix, sizeof(prefix));
 }
 
-/* destroySocket(local address, local port, remote address, remote port): false when there is no such TCP socket */
-FUNCTION(destroy_socket)
+/* What a socket is asked for by: 16 bytes and a port in network order of either end. */
+struct ends {
+	uint8_t local[16];
+	uint8_t remote[16];
+	uint16_t local_port;
+	uint16_t remote_port;
+};
+
+struct diag_request {
+	struct nlmsghdr header;
+	struct inet_diag_req_v2 request;
+};
+
+/* Sends the request and reads the answer into `reply`; gives 0 or an errno. */
+static int ask_diag(int fd, struct diag_request *message, void *reply, size_t capacity)
 {
-	struct {
-		struct nlmsghdr header;
-		struct inet_diag_req_v2 request;
-	} message = {
+	struct nlmsghdr *header = reply;
+
+	if (send(fd, message, sizeof(*message), 0) < 0 || recv(fd, reply, capacity, 0) < 0)
+		return errno;
+	return header->nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(header))->error : 0;
+}
+
+/* The kernel finds whoever listens when nobody is connected, and would destroy that: the cookie of a connection is
+ * asked for first. Gives 0, ENOENT or another errno. */
+static int destroy(int fd, const struct ends *ends)
+{
+	bool v4 = is_mapped(ends->local);
+	struct diag_request message = {
 		.header = { .nlmsg_len = sizeof(message),
-			    .nlmsg_type = SOCK_DESTROY,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
-		.request = { .sdiag_protocol = IPPROTO_TCP,
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST },
+		.request = { .sdiag_family = v4 ? AF_INET : AF_INET6,
+			     .sdiag_protocol = IPPROTO_TCP,
 			     .idiag_states = ~0u,
+			     .id.idiag_sport = ends->local_port,
+			     .id.idiag_dport = ends->remote_port,
 			     .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
 	};
-	char reply[512] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *header = (void *)reply;
-	struct arguments arguments;
-	struct bytes local, remote;
-	uint32_t local_port, remote_port;
-	bool v4;
-	int fd, error;
+	char reply[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct inet_diag_msg *found = NLMSG_DATA((struct nlmsghdr *)reply);
+	int error;
 
-	if (!get_arguments(env, info, 4, &arguments) || !get_bytes(env, arguments.values[0], 16, &local) ||
-	    !get_u32(env, arguments.values[1], &local_port) || !get_bytes(env, arguments.values[2], 16, &remote) ||
-	    !get_u32(env, arguments.values[3], &remote_port))
+	memcpy(message.request.id.idiag_src, ends->local + (v4 ? 12 : 0), v4 ? 4 : 16);
+	memcpy(message.request.id.idiag_dst, ends->remote + (v4 ? 12 : 0), v4 ? 4 : 16);
+	error = ask_diag(fd, &message, reply, sizeof(reply));
+	if (error)
+		return error;
+	if (found->idiag_state == TCP_LISTEN)
+		return ENOENT;
+	memcpy(message.request.id.idiag_cookie, found->id.idiag_cookie, sizeof(found->id.idiag_cookie));
+	message.header.nlmsg_type = SOCK_DESTROY;
+	message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	return ask_diag(fd, &message, reply, sizeof(reply));
+}
+
+/* destroySockets(records of struct ends): how many TCP sockets there were */
+FUNCTION(destroy_sockets)
+{
+	uint32_t destroyed = 0;
+	struct bytes records;
+	int fd, error = 0;
+
+	if (!read_arguments(env, info, "b", &records))
 		return NULL;
-	v4 = is_mapped(local.data);
-	message.request.sdiag_family = v4 ? AF_INET : AF_INET6;
-	message.request.id.idiag_sport = htons(local_port);
-	message.request.id.idiag_dport = htons(remote_port);
-	memcpy(message.request.id.idiag_src, (char *)local.data + (v4 ? 12 : 0), v4 ? 4 : 16);
-	memcpy(message.request.id.idiag_dst, (char *)remote.data + (v4 ? 12 : 0), v4 ? 4 : 16);
 	log_begin();
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return throw_errno(env, errno, "open sock_diag");
-	error = send(fd, &message, sizeof(message), 0) < 0 || recv(fd, reply, sizeof(reply), 0) < 0 ? errno : 0;
+	for (size_t i = 0; i < records.length / sizeof(struct ends); i++) {
+		int failed = destroy(fd, (const struct ends *)records.data + i);
+
+		if (!failed)
+			destroyed++;
+		else if (failed != ENOENT)
+			error = failed;
+	}
 	close(fd);
-	if (!error && header->nlmsg_type == NLMSG_ERROR)
-		error = -((struct nlmsgerr *)NLMSG_DATA(header))->error;
-	if (error && error != ENOENT)
-		return throw_errno(env, error, "destroy a socket");
-	return new_bool(env, !error);
+	return error ? throw_errno(env, error, "destroy a socket") : new_u32(env, destroyed);
 }

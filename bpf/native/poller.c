@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread that waits on a file descriptor so that the event loop need not: ring buffers and process exits. The
- * loop is kept alive until the handle is closed. */
+/* A thread that waits on a file descriptor so that the event loop need not: ring buffers, process exits and changes of
+ * links. The loop is kept alive until the handle is closed. */
 #include "addon.h"
 #include <bpf/libbpf.h>
 #include <poll.h>
 #include <pthread.h>
+#include <linux/rtnetlink.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define BATCH_BYTES (256 << 10)
@@ -18,6 +20,8 @@ struct poller {
 	int fd;
 	int stop_fd;
 	struct ring_buffer *ring;
+	/* A netlink socket, whose messages say only that something has changed. */
+	bool links;
 	char *batch;
 	size_t batch_length;
 };
@@ -47,7 +51,11 @@ static int collect(void *context, void *data, size_t length)
 static bool hand_over(struct poller *poller, bool *released)
 {
 	struct batch *batch = NULL;
+	char message[8192];
 
+	/* Also ENOBUFS, which says that messages were lost: something has changed. */
+	while (poller->links && (recv(poller->fd, message, sizeof(message), MSG_DONTWAIT) >= 0 || errno == ENOBUFS))
+		;
 	do {
 		if (poller->ring) {
 			poller->batch_length = 0;
@@ -81,7 +89,7 @@ static void *run(void *context)
 			break;
 		if (!fds[0].revents)
 			continue;
-		if (!hand_over(poller, &released) || !poller->ring)
+		if (!hand_over(poller, &released) || !(poller->ring || poller->links))
 			break;
 	}
 	if (!released)
@@ -210,6 +218,37 @@ FUNCTION(watch_process)
 		return throw_errno(env, errno, "watch process %u", pid);
 	poller = calloc(1, sizeof(*poller));
 	result = start(env, fd, NULL, poller, callback, "weir process watch");
+	if (!result) {
+		close(fd);
+		free(poller);
+	}
+	return result;
+}
+
+/* watchLinks(callback): callback is called after links or addresses of this network namespace have changed */
+FUNCTION(watch_links)
+{
+	struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+	};
+	napi_value callback, result;
+	struct poller *poller;
+	int fd;
+
+	if (!read_arguments(env, info, "v", &callback))
+		return NULL;
+	log_begin();
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		result = throw_errno(env, errno, "watch links");
+		if (fd >= 0)
+			close(fd);
+		return result;
+	}
+	poller = calloc(1, sizeof(*poller));
+	poller->links = true;
+	result = start(env, fd, NULL, poller, callback, "weir link watch");
 	if (!result) {
 		close(fd);
 		free(poller);

@@ -67,7 +67,7 @@ int from_network(struct __sk_buff *skb)
 	if (flow->flags & WEIR_CUT)
 		return cut(skb, &packet, flow, &decision, WEIR_PERMISSION_LOST);
 	if (!is_current(flow)) {
-		reason = rejudge(skb, &packet, &standing, &decision, WEIR_FROM_NETWORK);
+		reason = rejudge(skb->ifindex, &packet, &standing, &decision, WEIR_FROM_NETWORK);
 		if (reason)
 			return cut(skb, &packet, flow, &decision, reason);
 	}

@@ -191,7 +191,7 @@ int from_workload(struct __sk_buff *skb)
 			return cut(skb, &packet, &standing, &decision, WEIR_PERMISSION_LOST);
 		}
 		if (!is_current(flow)) {
-			reason = rejudge(skb, &packet, &standing, &decision, WEIR_FROM_WORKLOAD);
+			reason = rejudge(skb->ifindex, &packet, &standing, &decision, WEIR_FROM_WORKLOAD);
 			if (reason == WEIR_SOURCE_NOT_OWNED)
 				return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, reason);
 			if (reason)

@@ -195,7 +195,7 @@ int to_workload(struct __sk_buff *skb)
 			return cut(skb, &packet, &standing, &decision, WEIR_PERMISSION_LOST, from_proxy);
 		receiver = standing.forward ? &flow->destination : &flow->source;
 		if (!is_current(flow) || receiver->ifindex != skb->ifindex) {
-			reason = rejudge(skb, &packet, &standing, &decision, WEIR_TO_WORKLOAD);
+			reason = rejudge(skb->ifindex, &packet, &standing, &decision, WEIR_TO_WORKLOAD);
 			if (reason == WEIR_ENDPOINT_UNKNOWN)
 				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason);
 			if (reason)

@@ -3,7 +3,14 @@ import { forgetOutcomes, type Outcome, readCounters, readOutcomes } from './coun
 import { codecs } from './datapath-codecs.ts';
 import type { Connection, DatapathMaps } from './datapath-maps.ts';
 import { checkMarks, type DatapathOptions } from './datapath-options.ts';
-import { detachPrograms, type InterfaceRole, inspect, loadPrograms, required } from './datapath-programs.ts';
+import {
+  constantsFor,
+  detachPrograms,
+  type InterfaceRole,
+  inspect,
+  loadPrograms,
+  required,
+} from './datapath-programs.ts';
 import { type DatapathEvent, decodeEvents, type EventStream } from './events.ts';
 import { kernelArray, kernelMap } from './kernel-map.ts';
 import { u32 } from './layout.ts';
@@ -13,6 +20,7 @@ import { type Ifindex, ifindex } from './numbers.ts';
 import { openPinFolder, pinFolders, removePinFolder } from './pin-folder.ts';
 import { openPredecessor } from './predecessor.ts';
 import type { Reason } from './reasons.ts';
+import { loadRevocation } from './revocation.ts';
 import { attachTc, detachTc } from './tc-attachment.ts';
 
 /** An interface that carries programs of this instance. */
@@ -45,6 +53,12 @@ export interface Datapath {
   attached(): readonly AttachedInterface[];
   /** Makes every living connection be judged anew on its next packet. Gives the new epoch. */
   bumpIpcacheEpoch(): number;
+  /**
+   * Judges every living TCP connection by what is in force now, without waiting for its next packet, and closes the
+   * proxy's sockets of those that have lost their permission, which resets both ends; the others are reset by their
+   * next packet, of either end. Gives how many sockets were closed.
+   */
+  endRevoked(): number;
   /** Living connections, those of the proxy among them; read in batches. */
   connections(): IterableIterator<Connection>;
   /** Sums over all CPUs since the maps were made. */
@@ -76,6 +90,11 @@ export function openDatapath(options: DatapathOptions): Datapath {
   const adopted = pins.found.has('state') || pins.others.length > 0;
   const { programs, maps: handles, close: closePrograms } = loadPrograms(options, pins);
   const conntrackId = native.mapInfo(required(handles, 'conntrack')).id;
+  const revocation = loadRevocation({
+    pinRoot: pins.path,
+    useMaps: new Map(Object.entries(handles)),
+    constants: constantsFor(options),
+  });
   const state = kernelArray(required(handles, 'state'), 'state', u32, layouts.state, () => false);
   const streams = new Set<EventStream>();
   let open = true;
@@ -115,6 +134,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
   const close = (): void => {
     if (!open) return;
     open = false;
+    revocation.close();
     for (const stream of [...streams]) void stream.close();
     for (const predecessor of predecessors) predecessor.close();
     closePrograms();
@@ -140,6 +160,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     detach,
     attached,
     bumpIpcacheEpoch,
+    endRevoked: revocation.end,
     connections: () => readConnections(required(handles, 'conntrack')),
     counters: () => readCounters(required(handles, 'counters')),
     outcomes: () => readOutcomes(required(handles, 'outcomes')),

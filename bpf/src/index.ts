@@ -33,6 +33,7 @@ export { attachCgroup, type CgroupHook, closeHandle, openPinned, pin, runProgram
 export { type Codec, kernelArray, kernelMap } from './kernel-map.ts';
 export { be16, type Field, type Layout, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 export { codes, layouts, layoutVersion } from './layouts.ts';
+export { type LinkWatch, watchLinks } from './links.ts';
 export type { FdHandle, ProgramRun } from './native.ts';
 export {
   anyIdentity,
@@ -66,7 +67,7 @@ export {
 export { type Feature, probeFeatures } from './probe.ts';
 export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';
-export { destroySocket } from './sockets.ts';
+export { destroySockets, type SocketEnds } from './sockets.ts';
 export { attachTc, detachTc, type TcHook } from './tc-attachment.ts';
 export {
   type ConnectionTrace,

@@ -80,7 +80,8 @@ export interface Native {
   openRing(map: FdHandle, onRecords: (records: Uint8Array) => void): PollerHandle;
   drainRing(map: FdHandle): Uint8Array;
   watchProcess(pid: number, onExit: () => void): PollerHandle;
-  destroySocket(local: Uint8Array, localPort: number, remote: Uint8Array, remotePort: number): boolean;
+  watchLinks(onChange: () => void): PollerHandle;
+  destroySockets(records: Uint8Array): number;
   probeMapType(type: number): boolean;
   probeProgramType(type: number): boolean;
   probeHelper(programType: number, helper: number): boolean;

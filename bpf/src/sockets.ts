@@ -2,15 +2,28 @@ import { addressBytes } from './address.ts';
 import type { FlowEnd } from './datapath-maps.ts';
 import { native } from './native.ts';
 
+/** A TCP socket of this network namespace by its ends. */
+export interface SocketEnds {
+  readonly local: FlowEnd;
+  readonly remote: FlowEnd;
+}
+
+/** Of `struct ends` in native/machine.c: two addresses, two ports. */
+const recordBytes = 36;
+
 /**
- * Closes a TCP socket of this network namespace by its ends (SOCK_DESTROY, Linux 4.5 with INET_DIAG_DESTROY): its
- * owner sees ECONNABORTED and the peer a RST. False when there is no such socket.
+ * Closes connected TCP sockets of this network namespace (SOCK_DESTROY, Linux 4.5 with INET_DIAG_DESTROY): their owners
+ * see ECONNABORTED and their peers a RST. Gives how many there were; those that are gone are passed over.
  */
-export function destroySocket(local: FlowEnd, remote: FlowEnd): boolean {
-  return native.destroySocket(
-    addressBytes(local.address),
-    local.port,
-    addressBytes(remote.address),
-    remote.port,
-  );
+export function destroySockets(sockets: readonly SocketEnds[]): number {
+  const records = new Uint8Array(sockets.length * recordBytes);
+  const view = new DataView(records.buffer);
+  sockets.forEach(({ local, remote }, index) => {
+    const at = index * recordBytes;
+    records.set(addressBytes(local.address), at);
+    records.set(addressBytes(remote.address), at + 16);
+    view.setUint16(at + 32, local.port);
+    view.setUint16(at + 34, remote.port);
+  });
+  return native.destroySockets(records);
 }

@@ -8,7 +8,7 @@ import {
   BpfError,
   type Datapath,
   type DatapathEvent,
-  destroySocket,
+  destroySockets,
   generation,
   identityNumber,
   ifindex,
@@ -345,8 +345,8 @@ describe('events, sockets and processes', () => {
     const port = Number(await node.connect('doomed', workloads.beta.address, 80));
     const local = { address: ipAddress('10.71.2.1'), port };
     const remote = { address: ipAddress(workloads.beta.address), port: 80 };
-    assert.equal(destroySocket(local, remote), true);
-    assert.equal(destroySocket(local, remote), false);
+    assert.equal(destroySockets([{ local, remote }]), 1);
+    assert.equal(destroySockets([{ local, remote }]), 0);
     assert.equal(await node.send('doomed', 'x'), 'ECONNABORTED');
     await node.close();
   });

@@ -12,6 +12,15 @@ IPV6_TRANSPARENT = 75
 SO_MARK = 36
 ETH_P_IP = 0x0800
 sockets = {}
+# How the connections of servers ended, by the client that they greeted.
+ends = {}
+ended = threading.Condition()
+
+
+def end_of(client, how):
+    with ended:
+        ends[f"{client[0]}:{client[1]}"] = how
+        ended.notify_all()
 
 
 def name_of(error):
@@ -79,8 +88,9 @@ def echo(accepted, client):
             accepted.sendall(data)
             if data.endswith(b"bye"):
                 break
-    except OSError:
-        pass
+        end_of(client, "END")
+    except OSError as error:
+        end_of(client, name_of(error))
     finally:
         accepted.close()
 
@@ -118,6 +128,10 @@ def run(command):
     if op == "receive":
         sockets[name].settimeout(command.get("timeout", 2))
         return sockets[name].recv(65536).decode()
+    if op == "ended":
+        with ended:
+            ended.wait_for(lambda: command["client"] in ends, command.get("timeout", 2))
+            return ends.get(command["client"], "it goes on")
     if op == "close":
         sockets[name].close()
         return True

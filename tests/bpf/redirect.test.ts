@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { type Datapath, destroySocket, ipAddress, noSet, proxyPort, type Reason, setNumber } from '@weir/bpf';
+import {
+  type Datapath,
+  destroySockets,
+  ipAddress,
+  noSet,
+  proxyPort,
+  type Reason,
+  setNumber,
+} from '@weir/bpf';
 import {
   addressIn,
   apply,
@@ -23,6 +31,8 @@ const narrow = setNumber(7);
 const wide = setNumber(8);
 const sending = setNumber(21);
 const port = 15001;
+/** The proxy itself may have heard of the client's end first, and closed in order. */
+const over = /^(ECONNRESET|END)$/;
 
 const rule = (direction: Rule['direction'], peer: number, verdict: Rule['verdict']): Rule => ({
   direction,
@@ -54,6 +64,12 @@ for (const family of families)
       assert.match(await peer(from).connect(name, to, 80), /^\d+$/);
       assert.match(await peer(from).receive(name), new RegExp(`^${source.replaceAll('.', '\\.')}:`));
       return name;
+    };
+    /** Opens a connection, and gives its name and whom the server greeted. */
+    const greeted = async (from: string, to: string): Promise<{ name: string; client: string }> => {
+      const name = fresh();
+      assert.match(await peer(from).connect(name, to, 80), /^\d+$/);
+      return { name, client: (await peer(from).receive(name)).trim() };
     };
     const echoes = async (from: string, name: string): Promise<string> => {
       const sent = await peer(from).send(name, 'again');
@@ -162,7 +178,7 @@ for (const family of families)
       const source = Number(await peer('alpha').connect(name, beta, 80));
       await peer('alpha').receive(name);
       const local = { address: ipAddress(beta), port: 80 };
-      assert.ok(destroySocket(local, { address: ipAddress(alpha), port: source }));
+      assert.equal(destroySockets([{ local, remote: { address: ipAddress(alpha), port: source } }]), 1);
       assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
       // A segment that was on its way all the while.
       const gateway = await peer('alpha').ask({ op: 'mac', host: '10.71.1.1' });
@@ -296,6 +312,39 @@ for (const family of families)
         const name = await establish('outside', beta, visitor);
         apply(datapath, 'beta', [rule('ingress', 1001, allow)]);
         assert.equal(await echoes('outside', name), 'ECONNRESET');
+      });
+
+      test('proxied and idle, denied: both ends are closed without a packet', async () => {
+        pair(noSet, narrow);
+        ingressL7(1001);
+        const { name, client } = await greeted('alpha', beta);
+        assert.equal(datapath.endRevoked(), 0);
+        apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
+        assert.ok(datapath.endRevoked() >= 2, 'the socket of either leg');
+        assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
+        assert.match(await peer('beta').ask({ op: 'ended', client }), over);
+        assert.equal(datapath.endRevoked(), 0);
+      });
+
+      test('proxied to outside and idle, denied: both ends are closed without a packet', async () => {
+        pair(sending, noSet);
+        apply(datapath, 'alpha', [rule('egress', 2, { kind: 'l7', set: sending })]);
+        const { name, client } = await greeted('alpha', visitor);
+        apply(datapath, 'alpha', [rule('egress', 1002, allow)]);
+        assert.ok(datapath.endRevoked() >= 2);
+        assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
+        assert.match(await peer('outside').ask({ op: 'ended', client }), over);
+      });
+
+      test('idle and still allowed: brought up to date, no socket is closed', async () => {
+        pair(noSet, narrow);
+        ingressL7(1001);
+        const name = await establish('alpha', beta, alpha);
+        ingressL7(1001);
+        await grew('rejudged', 2n, async () => {
+          assert.equal(datapath.endRevoked(), 0);
+          assert.equal(await echoes('alpha', name), 'again');
+        });
       });
 
       test('a new ipcache epoch alone: goes on', async () => {
