@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { openDatapath } from '@weir/bpf';
+import { openDatapath, watchLinks } from '@weir/bpf';
 import {
   compileShared,
   createAccessLogReceiver,
@@ -168,6 +168,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     redirector,
     proxy,
     interfaces,
+    endRevoked: datapath.endRevoked,
     onDelta: directory.update,
     after,
     log,
@@ -225,7 +226,15 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const events = datapath.readEvents((batch) => {
     for (const event of batch) flows.add(flowFromDatapath(event, directory, new Date()));
   });
-  const housekeeping = startHousekeeping({ controller, workloads, redirector, proxy, datapath, log });
+  const housekeeping = startHousekeeping({
+    controller,
+    workloads,
+    redirector,
+    proxy,
+    datapath,
+    watchLinks,
+    log,
+  });
   const sync = createSync({
     scans: [secrets.scan, async () => workloadsFile?.scan(), policies.scan, workloads.look],
     controller,

@@ -21,6 +21,8 @@ export interface ControllerParts {
   readonly redirector: Redirector;
   readonly proxy: ProxyClasses;
   readonly interfaces: Pick<Interfaces, 'indexOf' | 'uplinks'>;
+  /** Ends connections that have lost their permission; gives how many sockets of the proxy were closed. */
+  readonly endRevoked: () => number;
   /** Told of each update before it takes effect. */
   readonly onDelta: (delta: EngineDelta) => void;
   /** Calls back once after that time; the agent's clock. */
@@ -58,7 +60,7 @@ const RETRY_MS = 1_000;
  * ready for; readiness, when it comes, asks for another turn.
  */
 export function createController(parts: ControllerParts): Controller {
-  const { engine, redirector, proxy, interfaces, onDelta, after, log } = parts;
+  const { engine, redirector, proxy, interfaces, endRevoked, onDelta, after, log } = parts;
   let status: ControllerStatus = {
     turns: 0,
     report: { held: [], unattached: [], switched: [] },
@@ -123,6 +125,9 @@ export function createController(parts: ControllerParts): Controller {
       ready: proxy.ready(),
     });
     steps.clear();
+    const closed = endRevoked();
+    if (closed > 0)
+      log.info({ sockets: closed }, 'connections through the proxy that lost their permission were closed');
     for (const { endpoint, error } of report.unattached)
       log.error({ endpoint, err: error }, 'endpoint not protected');
     for (const item of report.held) log.warn(item, 'a new version is held back; the last one stays in force');

@@ -1,4 +1,4 @@
-import type { Datapath } from '@weir/bpf';
+import type { Datapath, LinkWatch } from '@weir/bpf';
 import type { Redirector } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { Controller } from './controller.ts';
@@ -12,19 +12,43 @@ export interface HousekeepingParts {
   readonly redirector: Redirector;
   readonly proxy: ProxyClasses;
   readonly datapath: Pick<Datapath, 'retirePredecessors'>;
+  /** Calls back after links of the node have changed. */
+  readonly watchLinks: (onChange: () => void) => LinkWatch;
   readonly log: Logger;
 }
 
 const PERIOD_MS = 2_000;
 
 /**
- * Looks, every two seconds, at what nobody announces: interfaces that came, went or were made anew, and
- * classes whose last connection has ended. Ends when closed.
+ * Looks at interfaces as soon as the kernel says that some came, went or were made anew, and every two seconds at what
+ * nobody announces: classes whose last connection has ended, and interfaces once more. Ends when closed.
  */
 export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
-  const { controller, workloads, redirector, proxy, datapath, log } = parts;
+  const { controller, workloads, redirector, proxy, datapath, watchLinks, log } = parts;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  let looking = false;
+  let changed = false;
+  const links = watchLinks(linksChanged);
+
+  /** What changes while it looks makes it look once more. */
+  function linksChanged(): void {
+    changed = true;
+    if (!looking) void lookAtLinks();
+  }
+
+  async function lookAtLinks(): Promise<void> {
+    looking = true;
+    while (changed && !closed) {
+      changed = false;
+      try {
+        if (await workloads.look()) await controller.turn();
+      } catch (error) {
+        log.error({ err: error }, 'looking at links');
+      }
+    }
+    looking = false;
+  }
 
   async function look(): Promise<void> {
     const moved = await workloads.look();
@@ -51,6 +75,7 @@ export function startHousekeeping(parts: HousekeepingParts): { close(): void } {
   return {
     close() {
       closed = true;
+      links.close();
       clearTimeout(timer);
     },
   };

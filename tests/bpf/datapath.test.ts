@@ -24,6 +24,7 @@ import {
   subjectNumber,
   type TableKey,
   tableNumber,
+  watchLinks,
   watchProcess,
 } from '@weir/bpf';
 import {
@@ -365,14 +366,38 @@ describe('events, sockets and processes', () => {
     );
   });
 
+  test('a link that comes, and an address, are told of', async () => {
+    let changes = 0;
+    let wake = () => {};
+    const watch = watchLinks(() => {
+      changes += 1;
+      wake();
+    });
+    const told = async (act: () => void): Promise<void> => {
+      const before = changes;
+      const told = new Promise<void>((resolve) => {
+        wake = () => changes > before && resolve();
+      });
+      act();
+      await told;
+    };
+    await told(() => command('ip', 'link', 'add', 'late', 'type', 'veth', 'peer', 'name', 'later'));
+    await told(() => command('ip', 'address', 'add', '10.71.8.1/32', 'dev', 'late'));
+    await told(() => command('ip', 'link', 'del', 'late'));
+    watch.close();
+    watch.close();
+  });
+
   test('closed watches and streams let the process end', async () => {
     const script = `
-      const { watchProcess, openDatapath } = await import('@weir/bpf');
+      const { watchLinks, watchProcess, openDatapath } = await import('@weir/bpf');
       const watch = watchProcess(1);
+      const links = watchLinks(() => {});
       const datapath = openDatapath(${JSON.stringify({ instance: lab, marks, bpffs })});
       const stream = datapath.readEvents(() => {});
       await stream.close();
       watch.close();
+      links.close();
       datapath.close();`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: 'inherit',

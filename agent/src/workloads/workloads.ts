@@ -28,8 +28,16 @@ export interface WorkloadsParts {
 /** Each change looks the interfaces up before the turn that protects them. */
 export function createWorkloads({ registry, interfaces, clusterName, change }: WorkloadsParts): Workloads {
   let announced: ReadonlySet<string> = new Set();
+  let last: Promise<unknown> = Promise.resolve();
 
-  async function look(): Promise<boolean> {
+  /** One at a time, or an older view could come after a newer one. */
+  function look(): Promise<boolean> {
+    const next = last.then(lookNow, lookNow);
+    last = next;
+    return next;
+  }
+
+  async function lookNow(): Promise<boolean> {
     const different = await interfaces.refresh(registry.all().map(({ workload }) => workload));
     const own = interfaces.nodeAddresses();
     const facts = nodeFacts(announced, own);
