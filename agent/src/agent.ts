@@ -83,7 +83,12 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   // The kernel: what stands there is read, not changed.
   await ensureBpffs(options.bpffs);
   checkKernel(options.bpffs);
-  const datapath = openDatapath({ instance: instance.name, marks: instance.marks, bpffs: options.bpffs });
+  const datapath = openDatapath({
+    instance: instance.name,
+    marks: instance.marks,
+    bpffs: options.bpffs,
+    denyAction: options.denyAction,
+  });
   await installRouting(instance, runIp);
   const redirector = openRedirector(datapath, allocationStore(store), {
     ...options.proxyPorts,

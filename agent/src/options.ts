@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { DenyAction } from '@weir/bpf';
 import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
 import type { SecretVariable } from './policies/secret-source.ts';
@@ -27,6 +28,8 @@ export interface AgentOptions {
   readonly envoyBinary: string | null;
   /** Names of interfaces to the rest of the world; null: those of the default routes. */
   readonly uplinks: readonly string[] | null;
+  /** What a new connection hears that is refused. */
+  readonly denyAction: DenyAction;
   readonly envoyConcurrency: number;
   readonly envoyCaps: EnvoyCaps;
   readonly proxyPorts: { readonly first: number; readonly last: number };
@@ -52,6 +55,7 @@ export interface AgentWords {
   readonly envoy?: string;
   readonly externalEnvoy?: boolean;
   readonly uplink?: readonly string[];
+  readonly denyAction?: string;
   readonly envoyConcurrency?: string;
   readonly envoyConnections?: string;
   readonly envoyHeap?: string;
@@ -80,6 +84,7 @@ export function agentOptions(
     workloadsFile: words.workloads === undefined ? null : resolve(words.workloads),
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
     uplinks: words.uplink ?? null,
+    denyAction: denyAction(words.denyAction ?? 'drop'),
     envoyConcurrency: concurrency(words.envoyConcurrency),
     envoyCaps: envoyCaps(words),
     proxyPorts: portRange(words.proxyPorts ?? '14000-18095'),
@@ -155,6 +160,11 @@ export function envoyCaps(words: Pick<AgentWords, 'envoyConnections' | 'envoyHea
     throw new Error(`--envoy-heap ${envoyHeap}: expected a number of MiB from 64`);
   }
   return { maxConnections, maxHeapBytes: heapMib * MIB };
+}
+
+function denyAction(word: string): DenyAction {
+  if (word !== 'drop' && word !== 'reset') throw new Error(`--deny-action ${word}: expected drop or reset`);
+  return word;
 }
 
 function concurrency(word: string | undefined): number {

@@ -102,6 +102,16 @@ static __always_inline int is_proxied(const struct weir_flow *flow)
 	return flow->proxy_port || (flow->flags & WEIR_LEG);
 }
 
+/* The packet's receiver is the proxy, which poses as the server towards a client and as the client towards a server. An
+ * error goes to the sender of what it quotes. */
+static __always_inline int is_for_proxy(const struct standing *standing, const struct packet *packet)
+{
+	const struct weir_flow *flow = standing->flow;
+	int forward = (!standing->forward) == !!packet->quoted;
+
+	return is_proxied(flow) && forward == !(flow->flags & WEIR_LEG);
+}
+
 /* Stores a judged flow. */
 static __always_inline int remember(const struct standing *standing, struct weir_flow *flow)
 {

@@ -38,7 +38,7 @@ int from_network(struct __sk_buff *skb)
 	__u32 reason;
 
 	/* Nobody outside may set our marks (they do not cross machines; another program might have). */
-	if (skb->mark & mark_mask)
+	if (!has_mark(skb, 0))
 		set_mark(skb, 0);
 	if (parse(skb, &packet) != PARSED)
 		return PASS;

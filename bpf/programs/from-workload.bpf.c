@@ -10,9 +10,10 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* Goes where the flow goes: the proxy's legs to the local stack, which finds their sockets by their addresses. */
-static __always_inline int forward(struct __sk_buff *skb, const struct weir_flow *flow)
+static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet,
+				   const struct standing *standing)
 {
-	if (is_proxied(flow))
+	if (is_for_proxy(standing, packet))
 		set_mark(skb, mark_deliver);
 	else if (has_mark(skb, mark_reinject))
 		set_mark(skb, 0);
@@ -30,17 +31,18 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 		flow->flags |= WEIR_CUT;
 	if (end_both(skb, packet, WEIR_FROM_WORKLOAD))
 		return DROP;
-	if (flow && is_proxied(flow))
+	/* Else it keeps the mark of a refusal, which to_workload lets pass. */
+	if (flow && is_for_proxy(standing, packet))
 		set_mark(skb, mark_deliver);
 	return PASS;
 }
 
 /* Drops what policy or proxy refuse, with an answer when the node gives any. */
 static __always_inline int refused(struct __sk_buff *skb, const struct packet *packet, struct decision *decision,
-				   enum weir_reason reason)
+				   enum weir_reason reason, __u32 hook)
 {
 	drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
-	refuse(skb, packet, WEIR_FROM_WORKLOAD);
+	refuse(skb, packet, hook);
 	return DROP;
 }
 
@@ -62,7 +64,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, not_owned(skb));
 	}
 	if (verdict == WEIR_DENY)
-		return refused(skb, packet, decision, decision->reason);
+		return refused(skb, packet, decision, decision->reason, WEIR_FROM_WORKLOAD);
 	/* Both ends open at once: the second one may, but the entry stays the first one's. */
 	if (living && !standing->forward && !is_finished(living)) {
 		if (verdict == WEIR_L7 || living->proxy_port)
@@ -79,7 +81,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_CONNTRACK_REFUSED);
 		reason = to_listener(skb, packet, decision->proxy_port);
 		if (reason)
-			return refused(skb, packet, decision, reason);
+			return refused(skb, packet, decision, reason, WEIR_FROM_WORKLOAD);
 		count(WEIR_REDIRECTED);
 		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
 		return PASS;
@@ -117,12 +119,12 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 		decision->proxy_port = flow->proxy_port;
 		reason = to_listener(skb, packet, flow->proxy_port);
 		if (reason)
-			return refused(skb, packet, decision, reason);
+			return refused(skb, packet, decision, reason, WEIR_TO_WORKLOAD);
 		count(WEIR_REDIRECTED);
 		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
 		return PASS;
 	}
-	return forward(skb, flow);
+	return forward(skb, packet, standing);
 }
 
 /* In this order:
@@ -181,7 +183,7 @@ int from_workload(struct __sk_buff *skb)
 		if (!flow || !packet.quoted_by_destination || (flow->flags & WEIR_CUT) ||
 		    (standing.forward ? flow->destination.ifindex : flow->source.ifindex) != skb->ifindex)
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
-		return forward(skb, flow);
+		return forward(skb, &packet, &standing);
 	}
 	if (flow && !opens(&packet)) {
 		sender = standing.forward ? &flow->source : &flow->destination;
@@ -207,7 +209,7 @@ int from_workload(struct __sk_buff *skb)
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		if (packet.first_fragment)
 			expect_fragments(&packet);
-		return forward(skb, flow);
+		return forward(skb, &packet, &standing);
 	}
 	if (!flow && (packet.part & PART_ANSWERS))
 		return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);

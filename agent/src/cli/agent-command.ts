@@ -24,6 +24,11 @@ export function agentCommand(): Command {
       '--uplink <name...>',
       'interfaces to the rest of the world (default: those of the default routes)',
     )
+    .option(
+      '--deny-action <action>',
+      'what a refused connection hears: drop (nothing), or reset (a RST, for UDP an ICMP error)',
+      'drop',
+    )
     .option('--envoy-concurrency <n>', 'worker threads of Envoy (default: one per CPU)')
     .option('--envoy-connections <n>', 'connections that Envoy accepts at once (default: 100000)')
     .option('--envoy-heap <mib>', 'heap at which Envoy refuses new work (default: half of the memory)')
