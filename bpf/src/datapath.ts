@@ -92,7 +92,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
   const conntrackId = native.mapInfo(required(handles, 'conntrack')).id;
   const revocation = loadRevocation({
     pinRoot: pins.path,
-    useMaps: new Map(Object.entries(handles)),
+    useMaps: (name) => handles[name],
     constants: constantsFor(options),
   });
   const state = kernelArray(required(handles, 'state'), 'state', u32, layouts.state, () => false);
