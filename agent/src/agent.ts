@@ -88,7 +88,10 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     marks: instance.marks,
     bpffs: options.bpffs,
     denyAction: options.denyAction,
+    accelerate: options.accelerate,
   });
+  if (options.accelerate && datapath.acceleration.kind === 'off')
+    log.warn({ reason: datapath.acceleration.reason }, 'connections are not accelerated');
   await installRouting(instance, runIp);
   const redirector = openRedirector(datapath, allocationStore(store), {
     ...options.proxyPorts,

@@ -30,6 +30,8 @@ export interface AgentOptions {
   readonly uplinks: readonly string[] | null;
   /** What a new connection hears that is refused. */
   readonly denyAction: DenyAction;
+  /** Connections of the proxy go around TCP inside the node, where the kernel can. */
+  readonly accelerate: boolean;
   readonly envoyConcurrency: number;
   readonly envoyCaps: EnvoyCaps;
   readonly proxyPorts: { readonly first: number; readonly last: number };
@@ -56,6 +58,7 @@ export interface AgentWords {
   readonly externalEnvoy?: boolean;
   readonly uplink?: readonly string[];
   readonly denyAction?: string;
+  readonly accelerate?: boolean;
   readonly envoyConcurrency?: string;
   readonly envoyConnections?: string;
   readonly envoyHeap?: string;
@@ -85,6 +88,7 @@ export function agentOptions(
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
     uplinks: words.uplink ?? null,
     denyAction: denyAction(words.denyAction ?? 'drop'),
+    accelerate: words.accelerate === true,
     envoyConcurrency: concurrency(words.envoyConcurrency),
     envoyCaps: envoyCaps(words),
     proxyPorts: portRange(words.proxyPorts ?? '14000-18095'),

@@ -31,6 +31,7 @@ struct weir_described {
 	enum weir_event_kind event_kind;
 	enum weir_flow_flag flow_flag;
 	enum weir_generation generation;
+	enum weir_acceleration acceleration;
 };
 const volatile struct weir_described *const volatile weir_described = 0;
 

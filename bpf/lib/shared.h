@@ -39,6 +39,22 @@ enum weir_reason {
 	WEIR_REASONS = 64,
 };
 
+/* Messages, and in the first three rows sockets, that went around TCP or did not; index of the counters.
+ * src/acceleration.ts gives the names. */
+enum weir_acceleration {
+	WEIR_ACCELERATION_JOINED = 0,
+	WEIR_ACCELERATION_BLOCKING = 1,
+	WEIR_ACCELERATION_OPTION_REFUSED = 2,
+	WEIR_ACCELERATED = 3,
+	WEIR_ACCELERATION_ALONE = 4,
+	WEIR_ACCELERATION_UNFIT = 5,
+	WEIR_ACCELERATION_STALE = 6,
+	WEIR_ACCELERATION_BEHIND_TCP = 7,
+	WEIR_ACCELERATION_FULL = 8,
+	WEIR_ACCELERATION_HELD = 9,
+	WEIR_ACCELERATION_COUNTS = 16,
+};
+
 enum weir_direction { WEIR_INGRESS = 0, WEIR_EGRESS = 1 };
 enum weir_hook { WEIR_FROM_WORKLOAD = 0, WEIR_TO_WORKLOAD = 1, WEIR_FROM_NETWORK = 2 };
 enum weir_verdict { WEIR_ALLOW = 1, WEIR_DENY = 2, WEIR_L7 = 3 };

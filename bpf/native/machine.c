@@ -135,3 +135,21 @@ FUNCTION(destroy_sockets)
 	close(fd);
 	return error ? throw_errno(env, error, "destroy a socket") : new_u32(env, destroyed);
 }
+
+/* netnsCookie(): 8 bytes that name the network namespace of this process (SO_NETNS_COOKIE, Linux 5.14) */
+FUNCTION(netns_cookie)
+{
+	struct bytes cookie;
+	socklen_t length = sizeof(uint64_t);
+	int fd, error;
+
+	if (!read_arguments(env, info, "b", &cookie) || !has_bytes(env, &cookie, 1, sizeof(uint64_t)))
+		return NULL;
+	log_begin();
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return throw_errno(env, errno, "open a socket");
+	error = getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie.data, &length) ? errno : 0;
+	close(fd);
+	return error ? throw_errno(env, error, "ask for the name of the network namespace") : undefined(env);
+}

@@ -201,3 +201,30 @@ FUNCTION(attach_cgroup)
 	close(cgroup);
 	return link < 0 ? throw_errno(env, link, "attach to cgroup %s", path) : new_fd(env, link);
 }
+
+/* updateLink(link, program): puts another program in the place of the link's, in one step */
+FUNCTION(update_link)
+{
+	struct handle *link, *program;
+	int error;
+
+	if (!read_arguments(env, info, "dd", &link, &program))
+		return NULL;
+	log_begin();
+	error = bpf_link_update(link->fd, program->fd, NULL);
+	return error ? throw_errno(env, error, "replace the program of a link") : undefined(env);
+}
+
+/* attachMap(program, map, enum bpf_attach_type): for sockets that come into the map from now on; it stays with the map */
+FUNCTION(attach_map)
+{
+	struct handle *program, *map;
+	uint32_t attach_type;
+	int error;
+
+	if (!read_arguments(env, info, "ddu", &program, &map, &attach_type))
+		return NULL;
+	log_begin();
+	error = bpf_prog_attach(program->fd, map->fd, attach_type, 0);
+	return error ? throw_errno(env, error, "attach to a map of sockets") : undefined(env);
+}

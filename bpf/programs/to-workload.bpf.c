@@ -2,6 +2,7 @@
 /* Egress of the host side of a workload's veth: everything that is about to reach the workload. */
 #include "../lib/flow.h"
 #include "../lib/fragment.h"
+#include "../lib/held.h"
 #include "../lib/proxy-leg.h"
 #include "../lib/reset.h"
 
@@ -203,6 +204,8 @@ int to_workload(struct __sk_buff *skb)
 		}
 		if ((flow->flags & WEIR_INGRESS_ONLY) && standing.forward && is_borrowed(skb, &flow->source))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
+		if (from_proxy && is_held(skb, &packet, &standing.key))
+			return DROP;
 		touch(&standing, &packet);
 		if (packet.first_fragment && is_proxied(flow))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);

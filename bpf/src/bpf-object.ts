@@ -9,8 +9,8 @@ export interface ObjectOptions {
   readonly maxEntries?: ReadonlyMap<string, number>;
   /** The map to use for one that the file declares; null makes one that nobody else sees, undefined pins it. */
   readonly useMaps?: (name: string) => FdHandle | null | undefined;
-  /** `const volatile __u32` variables by name. */
-  readonly constants?: Readonly<Record<string, number>>;
+  /** `const volatile` variables by name: `__u32` of numbers, `__u64` of bigints. */
+  readonly constants?: Readonly<Record<string, number | bigint>>;
 }
 
 /** Programs and maps of a loaded object file, each a handle of its own that the caller closes. */
@@ -39,7 +39,8 @@ export function loadObject(options: ObjectOptions, programs: readonly string[]):
       if (used !== undefined) native.useMap(object, map, used);
     }
     for (const [name, value] of Object.entries(options.constants ?? {})) {
-      native.setConstant(object, name, new Uint8Array(new Uint32Array([value]).buffer));
+      const words = typeof value === 'bigint' ? new BigUint64Array([value]) : new Uint32Array([value]);
+      native.setConstant(object, name, new Uint8Array(words.buffer));
     }
     native.loadObject(object);
     return Object.freeze({

@@ -16,6 +16,14 @@ export interface Outcome {
 
 /** Sums the per-CPU counters by the names of what they count. */
 export function readCounters(counters: FdHandle): Readonly<Record<Reason, bigint>> {
+  return sumCounters(counters, reasons);
+}
+
+/** Sums the counters of a per-CPU array, each under the name of its index. */
+export function sumCounters<Name extends string>(
+  counters: FdHandle,
+  names: Readonly<Record<Name, number>>,
+): Readonly<Record<Name, bigint>> {
   const key = new Uint8Array(u32.bytes);
   const cpus = new Uint8Array(native.mapInfo(counters).valueBytes);
   const sum = (code: number): bigint => {
@@ -23,8 +31,8 @@ export function readCounters(counters: FdHandle): Readonly<Record<Reason, bigint
     return native.mapLookup(counters, key, cpus) ? sumOfCpus(new DataView(cpus.buffer)) : 0n;
   };
   return Object.freeze(
-    Object.fromEntries(Object.entries(reasons).map(([name, code]) => [name, sum(code)])),
-  ) as Readonly<Record<Reason, bigint>>;
+    Object.fromEntries(Object.entries<number>(names).map(([name, code]) => [name, sum(code)])),
+  ) as Readonly<Record<Name, bigint>>;
 }
 
 /** Reads the outcomes of every workload since its programs were attached. */

@@ -28,6 +28,10 @@ export interface DatapathOptions {
   readonly reportAllowed?: boolean;
   /** What a new connection hears that policy or proxy refuse: nothing, or a RST or ICMP error. Default `drop`. */
   readonly denyAction?: DenyAction;
+  /** Connections of the proxy go around TCP inside the node where the kernel has it. Default false. */
+  readonly accelerate?: boolean;
+  /** Folder of cgroup v2 under which sockets are accelerated. Default: its root. */
+  readonly cgroup?: string;
 }
 
 /** Throws RangeError when the marks could be taken for one another or for somebody else's. */

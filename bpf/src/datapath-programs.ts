@@ -51,8 +51,12 @@ export interface LoadedPrograms {
   close(): void;
 }
 
-/** Loads all programs over the folder's maps, making those that are missing. */
-export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedPrograms {
+/** Loads all programs over the folder's maps, making those that are missing. `accelerates`: see lib/held.h. */
+export function loadPrograms(
+  options: DatapathOptions,
+  pins: PinFolder,
+  accelerates: boolean,
+): LoadedPrograms {
   const maxEntries = capacities(options, pins);
   const handles: FdHandle[] = [];
   const close = (): void => {
@@ -66,7 +70,10 @@ export function loadPrograms(options: DatapathOptions, pins: PinFolder): LoadedP
           path: resolve(buildFolder, object),
           pinRoot: pins.path,
           maxEntries,
-          constants: constantsFor(options),
+          constants: {
+            ...constantsFor(options),
+            ...(program === 'to_workload' && { accelerates: Number(accelerates) }),
+          },
         },
         [program],
       );

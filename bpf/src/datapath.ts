@@ -1,3 +1,9 @@
+import {
+  type AccelerationCount,
+  type AccelerationState,
+  loadAcceleration,
+  switchOff,
+} from './acceleration.ts';
 import { readConnections } from './connections.ts';
 import { forgetOutcomes, type Outcome, readCounters, readOutcomes } from './counters.ts';
 import { codecs } from './datapath-codecs.ts';
@@ -59,6 +65,10 @@ export interface Datapath {
    * next packet, of either end. Gives how many sockets were closed.
    */
   endRevoked(): number;
+  /** Whether connections of the proxy go around TCP inside the node. */
+  readonly acceleration: AccelerationState;
+  /** What became of them, and why of the others. */
+  accelerationCounters(): Readonly<Record<AccelerationCount, bigint>>;
   /** Living connections, those of the proxy among them; read in batches. */
   connections(): IterableIterator<Connection>;
   /** Sums over all CPUs since the maps were made. */
@@ -88,7 +98,8 @@ export function openDatapath(options: DatapathOptions): Datapath {
   checkMarks(options.marks);
   const pins = openPinFolder(options.bpffs, options.instance);
   const adopted = pins.found.has('state') || pins.others.length > 0;
-  const { programs, maps: handles, close: closePrograms } = loadPrograms(options, pins);
+  const acceleration = loadAcceleration(options, pins);
+  const { programs, maps: handles, close: closePrograms } = loadPrograms(options, pins, acceleration.loaded);
   const conntrackId = native.mapInfo(required(handles, 'conntrack')).id;
   const revocation = loadRevocation({
     pinRoot: pins.path,
@@ -138,12 +149,14 @@ export function openDatapath(options: DatapathOptions): Datapath {
     for (const stream of [...streams]) void stream.close();
     for (const predecessor of predecessors) predecessor.close();
     closePrograms();
+    acceleration.close();
   };
 
   const maps = datapathMaps(handles);
   bumpIpcacheEpoch();
   // Connections that are redirected now must find their proxy ports there.
   carry('pairs');
+  const accelerationState = acceleration.attach();
 
   return Object.freeze({
     instance: options.instance,
@@ -161,6 +174,8 @@ export function openDatapath(options: DatapathOptions): Datapath {
     attached,
     bumpIpcacheEpoch,
     endRevoked: revocation.end,
+    acceleration: accelerationState,
+    accelerationCounters: acceleration.counters,
     connections: () => readConnections(required(handles, 'conntrack')),
     counters: () => readCounters(required(handles, 'counters')),
     outcomes: () => readOutcomes(required(handles, 'outcomes')),
@@ -204,6 +219,7 @@ export function removeDatapath({
   | readonly { readonly ifindex: Ifindex; readonly role: InterfaceRole }[]
   | undefined {
   const folders = pinFolders(bpffs, instance);
+  folders.forEach(switchOff);
   const detached = folders.flatMap((folder) => {
     const { conntrackId, close } = openPredecessor(folder);
     close();

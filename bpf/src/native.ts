@@ -77,6 +77,9 @@ export interface Native {
   queryTc(ifindex: number, hook: number, handle: number, priority: number): number;
   interfaces(): number[];
   attachCgroup(program: FdHandle, path: string, attachType: number): FdHandle;
+  updateLink(link: FdHandle, program: FdHandle): void;
+  attachMap(program: FdHandle, map: FdHandle, attachType: number): void;
+  netnsCookie(cookie: Uint8Array): void;
   openRing(map: FdHandle, onRecords: (records: Uint8Array) => void): PollerHandle;
   drainRing(map: FdHandle): Uint8Array;
   watchProcess(pid: number, onExit: () => void): PollerHandle;

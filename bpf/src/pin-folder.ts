@@ -7,6 +7,9 @@ import { type FdHandle, native } from './native.ts';
 const bpffsMagic = 0xcafe4a11;
 const layoutName = /^layout-\d+$/;
 
+/** How names of pinned links begin; all others are of maps. */
+export const linkPrefix = 'link_';
+
 /** Where the maps of one instance are pinned: `<bpffs>/weir/<instance>/layout-<number>`. */
 export interface PinFolder {
   readonly path: string;
@@ -25,8 +28,7 @@ export function openPinFolder(bpffs: string, instance: string): PinFolder {
   const path = join(root, `layout-${layoutVersion}`);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const found = new Map<string, number>();
-  for (const name of readdirSync(path)) {
-    const handle = native.openPinned(join(path, name));
+  for (const [name, handle] of mapsIn(path)) {
     found.set(name, native.mapInfo(handle).maxEntries);
     native.close(handle);
   }
@@ -52,7 +54,8 @@ export function pinnedMaps(bpffs: string, instance: string): ReadonlyMap<string,
 
 /** Opens the maps that are pinned in a folder, by name; the caller closes them. */
 export function mapsIn(folder: string): ReadonlyMap<string, FdHandle> {
-  return new Map(readdirSync(folder).map((name) => [name, native.openPinned(join(folder, name))]));
+  const names = readdirSync(folder).filter((name) => !name.startsWith(linkPrefix));
+  return new Map(names.map((name) => [name, native.openPinned(join(folder, name))]));
 }
 
 /** Folders of the instance's maps, of whatever layout. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { codes, describeTypes, layouts, reasons } from '@weir/bpf';
+import { accelerationCounts, codes, describeTypes, layouts, reasons } from '@weir/bpf';
 
 const objects = ['from-workload.bpf.o', 'to-workload.bpf.o', 'from-network.bpf.o'];
 const described = objects.map((object) => describeTypes(object));
@@ -42,15 +42,18 @@ describe('numbers shared with C', () => {
     ['weir_verdict', codes.verdict],
     ['weir_event_kind', codes.event],
     ['weir_flow_flag', codes.flow],
+    ['weir_acceleration', accelerationCounts],
   ];
   const prefixes: Readonly<Record<string, RegExp>> = {
     weir_event_kind: /^WEIR_EVENT_/,
     weir_generation: /^WEIR_GENERATION_/,
+    weir_acceleration: /^WEIR_(ACCELERATION_)?/,
   };
   for (const [name, table] of tables) {
     test(name, () => {
       const values = valuesOf(name, prefixes[name] ?? /^WEIR_/);
       values.delete('reasons');
+      values.delete('counts');
       const ours = Object.entries(table).map(([word, number]) => [plain(word), number] as const);
       assert.deepEqual(new Map(ours.sort(byNumber)), new Map([...values].sort(byNumber)));
     });

@@ -1,3 +1,4 @@
+import type { AccelerationState } from '@weir/bpf';
 import type { Problem } from '@weir/l7-policy';
 import type { Workload } from '../workloads/workload.ts';
 
@@ -48,6 +49,10 @@ export interface DatapathStatus {
   readonly adopted: boolean;
   /** Packets and connections by outcome, since the maps were made. */
   readonly counters: Readonly<Record<string, number>>;
+  /** Whether proxied connections go around TCP inside the node; when not, why. */
+  readonly acceleration: AccelerationState;
+  /** Sockets and messages that did, and why others did not. */
+  readonly accelerationCounters: Readonly<Record<string, number>>;
   /** Turns of the controller, and why the last one was given up. */
   readonly turns: number;
   readonly failure: string | null;

@@ -118,9 +118,9 @@ async function statusOf(parts: ApiParts): Promise<Status> {
     },
     datapath: {
       adopted: datapath.adopted,
-      counters: Object.fromEntries(
-        Object.entries(datapath.counters()).map(([name, count]) => [name, Number(count)]),
-      ),
+      counters: asNumbers(datapath.counters()),
+      acceleration: datapath.acceleration,
+      accelerationCounters: asNumbers(datapath.accelerationCounters()),
       turns,
       failure,
       held: report.held.map(showHeld),
@@ -145,4 +145,8 @@ function json(body: unknown): Answer {
 
 function asProblem(problem: WorkloadProblem): Problem {
   return { severity: 'error', hint: null, ...problem };
+}
+
+function asNumbers(counts: Readonly<Record<string, bigint>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Number(count)]));
 }

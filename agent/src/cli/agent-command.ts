@@ -29,6 +29,10 @@ export function agentCommand(): Command {
       'what a refused connection hears: drop (nothing), or reset (a RST, for UDP an ICMP error)',
       'drop',
     )
+    .option(
+      '--accelerate',
+      'proxied connections go around TCP inside the node; not for workloads that splice(2) from sockets',
+    )
     .option('--envoy-concurrency <n>', 'worker threads of Envoy (default: one per CPU)')
     .option('--envoy-connections <n>', 'connections that Envoy accepts at once (default: 100000)')
     .option('--envoy-heap <mib>', 'heap at which Envoy refuses new work (default: half of the memory)')

@@ -48,6 +48,7 @@ export function showStatus(status: Status): string {
     counted.length === 0
       ? 'no packet has been judged yet'
       : table([['OUTCOME', 'COUNT'], ...counted.map(([name, count]) => [name, String(count)])]),
+    showAcceleration(datapath),
     showLost(status.flows),
     `policies: ${policies.files} files in ${policies.directory}`,
     ...policies.problems.map(showProblem),
@@ -55,6 +56,12 @@ export function showStatus(status: Status): string {
     ...(datapath.failure === null ? [] : [`the last turn was given up: ${datapath.failure}`]),
   ];
   return sections.join('\n\n');
+}
+
+function showAcceleration({ acceleration, accelerationCounters }: Status['datapath']): string {
+  if (acceleration.kind === 'off') return `acceleration: off, ${acceleration.reason}`;
+  const counted = Object.entries(accelerationCounters).filter(([, count]) => count > 0);
+  return ['acceleration: on', ...counted.map(([name, count]) => `${name} ${count}`)].join(', ');
 }
 
 function showLost({ total, accessLogDropped, accessLogUndecoded }: Status['flows']): string {

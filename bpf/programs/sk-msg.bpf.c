@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* On every send of a socket in the sockhash: straight to the peer, or by TCP. */
+#include "../lib/acceleration.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+#define MAX_SEARCHES 8
+
+/* The system calls that carry flags (x86-64), and the flag that says "urgent". */
+#define NR_SENDTO 44
+#define NR_SENDMSG 46
+#define NR_SENDMMSG 307
+#define MSG_OOB 1
+
+/* Whether the caller sends urgent data, which has no place around TCP. The message does not tell; the call does. */
+static __always_inline int is_urgent(void)
+{
+	const struct pt_regs *call = (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	switch (call->orig_ax) {
+	case NR_SENDTO:
+	case NR_SENDMMSG:
+		return call->r10 & MSG_OOB;
+	case NR_SENDMSG:
+		return call->dx & MSG_OOB;
+	}
+	return 0;
+}
+
+static __always_inline int find_peer(struct accelerated *accelerated)
+{
+	struct end *peer;
+
+	if (accelerated->peer.cookie)
+		return 1;
+	if (accelerated->searches == MAX_SEARCHES)
+		return 0;
+	peer = bpf_map_lookup_elem(&meeting_ends, &accelerated->peer_key);
+	if (!peer) {
+		accelerated->searches += 1;
+		return 0;
+	}
+	accelerated->peer = *peer;
+	return 1;
+}
+
+static __always_inline int has_permission(const struct accelerated *accelerated)
+{
+	struct weir_flow *flow = bpf_map_lookup_elem(&conntrack, &accelerated->flow);
+	__u64 now;
+
+	if (!flow || (flow->flags & WEIR_CUT) || !is_proxied(flow) || !is_current(flow))
+		return 0;
+	now = bpf_ktime_get_coarse_ns();
+	if (now - flow->last_seen_ns > NANOSECONDS)
+		flow->last_seen_ns = now;
+	return 1;
+}
+
+static __always_inline int is_under_pressure(const struct sock *sock)
+{
+	unsigned long *memory_pressure = sock->__sk_common.skc_prot->memory_pressure;
+	unsigned long since = 0;
+
+	return bpf_probe_read_kernel(&since, sizeof(since), memory_pressure) || since;
+}
+
+/* Whether these bytes may go around TCP: WEIR_ACCELERATED or why not. In this order:
+ *   1. acceleration is off, or the socket has sent urgent data: TCP;
+ *   2. the connection is not permitted as it was judged (or not remembered): TCP, where it is judged anew or reset;
+ *   3. the peer has options that would not work, or reads blocking: TCP;
+ *   4. bytes sent by TCP have not been read yet: TCP, or these would overtake them;
+ *   5. the peer has more unread than its receive buffer should hold, or TCP is short of memory: TCP, which waits. */
+static __always_inline __u32 judge_message(const struct sk_msg_md *message, const struct tcp_sock *own,
+					   struct accelerated *accelerated, const struct sock *peer)
+{
+	const struct tcp_sock *theirs = KERNEL(struct tcp_sock, accelerated->peer.sock);
+
+	if (is_urgent())
+		accelerated->urgent = 1;
+	if (!acceleration_is_on() || accelerated->urgent || own->inet_conn.icsk_ulp_ops)
+		return WEIR_ACCELERATION_UNFIT;
+	if (!has_permission(accelerated))
+		return WEIR_ACCELERATION_STALE;
+	if (theirs->inet_conn.icsk_ulp_ops || peer->sk_rcvlowat > 1)
+		return WEIR_ACCELERATION_UNFIT;
+	if (!accelerated->peer_is_proxy && !is_nonblocking(peer))
+		return WEIR_ACCELERATION_BLOCKING;
+	if (own->write_seq != theirs->copied_seq)
+		return WEIR_ACCELERATION_BEHIND_TCP;
+	if ((__u64)unread(peer) + message->size > (__u32)peer->sk_rcvbuf ||
+	    is_under_pressure(&own->inet_conn.icsk_inet.sk))
+		return WEIR_ACCELERATION_FULL;
+	return WEIR_ACCELERATED;
+}
+
+SEC("sk_msg")
+int accelerate(struct sk_msg_md *message)
+{
+	struct bpf_sock *socket = message->sk;
+	struct accelerated *accelerated;
+	struct tcp_sock *own;
+	struct sock *peer;
+	__u32 verdict;
+
+	if (!socket)
+		return SK_PASS;
+	accelerated = bpf_sk_storage_get(&accelerated_ends, socket, 0, 0);
+	own = bpf_skc_to_tcp_sock(socket);
+	if (!accelerated || !own || !find_peer(accelerated)) {
+		count_acceleration(WEIR_ACCELERATION_ALONE);
+		return SK_PASS;
+	}
+	peer = sock_of(&accelerated->peer);
+	if (!peer) {
+		count_acceleration(WEIR_ACCELERATION_ALONE);
+		return SK_PASS;
+	}
+	verdict = judge_message(message, own, accelerated, peer);
+	if (verdict == WEIR_ACCELERATED &&
+	    bpf_msg_redirect_hash(message, &accelerated_sockets, &accelerated->peer.cookie, BPF_F_INGRESS) != SK_PASS)
+		verdict = WEIR_ACCELERATION_ALONE;
+	count_acceleration(verdict);
+	if (verdict != WEIR_ACCELERATED && !accelerated->peer_is_proxy && unread(peer))
+		bpf_map_update_elem(&held_ends, &accelerated->flow, &accelerated->peer, BPF_ANY);
+	return SK_PASS;
+}
