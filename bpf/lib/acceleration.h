@@ -22,27 +22,18 @@ struct end_key {
 	__u32 received_from;
 };
 
-/* Kept with each socket of the sockhash. */
+/* Kept with each socket of the sockhash, and with those that are watched for how their owner reads. */
 struct accelerated {
 	struct weir_flow_key flow;
 	struct end_key peer_key;
+	struct end own;
 	struct end peer;
 	__u8 peer_is_proxy;
 	/* How often the peer was looked for in vain. */
 	__u8 searches;
 	/* Sent urgent data: sends by TCP from then on. */
 	__u8 urgent;
-	/* We asked for the callback that looks at how the owner reads. */
-	__u8 watched;
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(max_entries, 131072);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u64);
-	__type(value, __u64);
-} accelerated_sockets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -54,7 +45,19 @@ struct {
 
 /* Where the two ends of a connection find each other; needed for the moment of its beginning. */
 WEIR_MAP(meeting_ends, BPF_MAP_TYPE_LRU_HASH, struct end_key, struct end, 16384, 0);
+/* Whether the sockets that a workload accepts at an address and port are read without blocking, as far as seen. */
+struct reader_key {
+	struct weir_address address;
+	__u32 port;
+};
+WEIR_MAP(readers, BPF_MAP_TYPE_LRU_HASH, struct reader_key, __u32, 4096, 0);
+
 WEIR_MAP(acceleration_switch, BPF_MAP_TYPE_ARRAY, __u32, __u32, 1, 0);
+
+static __always_inline struct reader_key reader_at(const struct weir_address *address, __u16 port)
+{
+	return (struct reader_key){ .address = *address, .port = port };
+}
 
 static __always_inline int acceleration_is_on(void)
 {
@@ -62,4 +65,17 @@ static __always_inline int acceleration_is_on(void)
 	__u32 *on = bpf_map_lookup_elem(&acceleration_switch, &zero);
 
 	return on && *on;
+}
+
+/* Remembers how a workload reads what it accepts at this end, once it has accepted it. */
+static __always_inline void learn_reader(const struct sock *sock, const struct weir_address *address, __u16 port)
+{
+	struct reader_key reader = reader_at(address, port);
+	__u32 nonblocking = is_nonblocking(sock), *known;
+
+	if (!sock->sk_socket)
+		return;
+	known = bpf_map_lookup_elem(&readers, &reader);
+	if (!known || *known != nonblocking)
+		bpf_map_update_elem(&readers, &reader, &nonblocking, BPF_ANY);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bytes that come by TCP behind accelerated ones wait until these are read. A reader that takes a short read for the
- * end of what is there (epoll(7), edge-triggered) is woken by the arrival of TCP bytes; had they come before, nothing
- * would wake it. The proxy reads until there is nothing, so that only a workload's end needs it. The sender's TCP
- * repeats what is dropped here. */
+/* Bytes for a workload that come by TCP although its socket is in the sockhash. They wait until the accelerated bytes
+ * before them are read: a reader that takes a short read for the end of what is there (epoll(7), edge-triggered) is
+ * woken by their arrival, and by nothing had they come before. (The proxy reads until there is nothing.) The sender's
+ * TCP repeats what is dropped. Then the socket leaves the sockhash for good and reads as if it had never been there,
+ * which matters: 6.18 counts only accelerated bytes for FIONREAD. */
 #pragma once
 #include "kernel.h"
 #include "packet.h"
@@ -16,8 +17,15 @@ struct end {
 	__u64 sock;
 };
 
-/* The workload's end of connections whose bytes on TCP must wait. */
-WEIR_MAP(held_ends, BPF_MAP_TYPE_HASH, struct weir_flow_key, struct end, 65536, BPF_F_NO_PREALLOC);
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 131072);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u64);
+	__type(value, __u64);
+} accelerated_sockets SEC(".maps");
+/* The workload's socket of each accelerated connection. */
+WEIR_MAP(workload_ends, BPF_MAP_TYPE_HASH, struct weir_flow_key, struct end, 65536, BPF_F_NO_PREALLOC);
 WEIR_MAP(acceleration_counters, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, WEIR_ACCELERATION_COUNTS, 0);
 
 static __always_inline void count_acceleration(__u32 what)
@@ -44,25 +52,29 @@ static __always_inline __u32 unread(const struct sock *sock)
 	return psock ? psock->msg_tot_len : 0;
 }
 
+/* What to do with a segment from the proxy: 1 when it must wait. */
 static __always_inline int is_held(struct __sk_buff *skb, const struct packet *packet, const struct weir_flow_key *key)
 {
-	struct end *held;
+	struct end *end, leaving;
 	struct sock *sock;
 	__u8 words;
 
 	if (!accelerates)
 		return 0;
-	held = bpf_map_lookup_elem(&held_ends, key);
-	if (!held)
+	end = bpf_map_lookup_elem(&workload_ends, key);
+	if (!end)
 		return 0;
 	if (bpf_skb_load_bytes(skb, packet->l4_offset + 12, &words, 1) ||
 	    skb->len <= packet->l4_offset + (words >> 4) * 4u)
 		return 0;
-	sock = sock_of(held);
+	leaving = *end;
+	sock = sock_of(&leaving);
 	if (sock && unread(sock)) {
 		count_acceleration(WEIR_ACCELERATION_HELD);
 		return 1;
 	}
-	bpf_map_delete_elem(&held_ends, key);
+	bpf_map_delete_elem(&workload_ends, key);
+	if (!bpf_map_delete_elem(&accelerated_sockets, &leaving.cookie))
+		count_acceleration(WEIR_ACCELERATION_LEFT);
 	return 0;
 }

@@ -39,7 +39,7 @@ enum weir_reason {
 	WEIR_REASONS = 64,
 };
 
-/* Messages, and in the first three rows sockets, that went around TCP or did not; index of the counters.
+/* Sockets, messages and segments, and whether they went around TCP; index of the counters.
  * src/acceleration.ts gives the names. */
 enum weir_acceleration {
 	WEIR_ACCELERATION_JOINED = 0,
@@ -52,6 +52,7 @@ enum weir_acceleration {
 	WEIR_ACCELERATION_BEHIND_TCP = 7,
 	WEIR_ACCELERATION_FULL = 8,
 	WEIR_ACCELERATION_HELD = 9,
+	WEIR_ACCELERATION_LEFT = 10,
 	WEIR_ACCELERATION_COUNTS = 16,
 };
 

@@ -84,7 +84,7 @@ static __always_inline __u32 judge_message(const struct sk_msg_md *message, cons
 		return WEIR_ACCELERATION_STALE;
 	if (theirs->inet_conn.icsk_ulp_ops || peer->sk_rcvlowat > 1)
 		return WEIR_ACCELERATION_UNFIT;
-	if (!accelerated->peer_is_proxy && !is_nonblocking(peer))
+	if (!accelerated->peer_is_proxy && peer->sk_socket && !is_nonblocking(peer))
 		return WEIR_ACCELERATION_BLOCKING;
 	if (own->write_seq != theirs->copied_seq)
 		return WEIR_ACCELERATION_BEHIND_TCP;
@@ -112,7 +112,9 @@ int accelerate(struct sk_msg_md *message)
 		return SK_PASS;
 	}
 	peer = sock_of(&accelerated->peer);
-	if (!peer) {
+	if (peer && !accelerated->peer_is_proxy)
+		learn_reader(peer, &accelerated->peer_key.local, accelerated->peer_key.local_port);
+	if (!peer || !psock_of(peer)) {
 		count_acceleration(WEIR_ACCELERATION_ALONE);
 		return SK_PASS;
 	}
@@ -121,7 +123,5 @@ int accelerate(struct sk_msg_md *message)
 	    bpf_msg_redirect_hash(message, &accelerated_sockets, &accelerated->peer.cookie, BPF_F_INGRESS) != SK_PASS)
 		verdict = WEIR_ACCELERATION_ALONE;
 	count_acceleration(verdict);
-	if (verdict != WEIR_ACCELERATED && !accelerated->peer_is_proxy && unread(peer))
-		bpf_map_update_elem(&held_ends, &accelerated->flow, &accelerated->peer, BPF_ANY);
 	return SK_PASS;
 }

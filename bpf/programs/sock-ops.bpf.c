@@ -55,14 +55,21 @@ static __always_inline int is_plain(const struct tcp_sock *tcp)
 	       !(sock->__sk_common.skc_flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)));
 }
 
+/* The segment that the callback is for carries bytes. */
+static __always_inline int has_bytes(struct bpf_sock_ops *ops)
+{
+	return ops->skb_len > (__u64)ops->skb_data_end - (__u64)ops->skb_data;
+}
+
 /* Takes a socket whose connection is just established into the sockhash. Not, in this order:
  *   1. when acceleration is off;
  *   2. when its connection is not tracked as one of the proxy's, or has lost its permission;
  *   3. when the other end is no workload of this node;
  *   4. when the socket is not who it must be: the workload opens its own connection, the proxy the leg;
- *   5. when it has options that would not work;
- *   6. when it is a workload's that reads blocking, which the sockhash would change;
- *   7. when it was opened by an end that is not in the sockhash. */
+ *   5. when it has options that would not work, or bytes already;
+ *   6. when it was opened by an end that is not in the sockhash;
+ *   7. when it is a workload's that reads blocking, which the sockhash would change; what a workload accepts is
+ *      judged by what it did with an earlier one, and watched when there was none. */
 static __always_inline void join(struct bpf_sock_ops *ops, int active)
 {
 	struct bpf_sock *socket = ops->sk;
@@ -70,9 +77,11 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	struct packet packet = { .protocol = IPPROTO_TCP };
 	struct accelerated *accelerated;
 	struct end_key own = {}, other;
+	struct reader_key reader;
 	struct weir_flow *flow;
 	struct end end, *peer;
 	struct tcp_sock *tcp;
+	__u32 *nonblocking = 0;
 	int leg, proxy;
 
 	if (!socket || !acceleration_is_on())
@@ -93,7 +102,7 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	if (active != (proxy == leg) || !!standing.forward != active)
 		return;
 	tcp = bpf_skc_to_tcp_sock(socket);
-	if (!tcp || !is_plain(tcp))
+	if (!tcp || !is_plain(tcp) || has_bytes(ops))
 		return;
 	if (active && !proxy && !is_nonblocking(&tcp->inet_conn.icsk_inet.sk)) {
 		count_acceleration(WEIR_ACCELERATION_BLOCKING);
@@ -114,42 +123,45 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	accelerated->peer_is_proxy = !proxy;
 	end.cookie = bpf_get_socket_cookie(ops);
 	end.sock = (__u64)tcp;
-	if (bpf_sock_hash_update(ops, &accelerated_sockets, &end.cookie, BPF_NOEXIST)) {
-		bpf_sk_storage_delete(&accelerated_ends, socket);
-		return;
-	}
+	accelerated->own = end;
 	bpf_map_update_elem(&meeting_ends, &own, &end, BPF_ANY);
-	count_acceleration(WEIR_ACCELERATION_JOINED);
-	/* Nobody has accepted it yet, so that how it will be read shows later. */
-	if (!active && !proxy)
-		accelerated->watched = !bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+	if (!proxy)
+		bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (!active && !proxy) {
+		reader = reader_at(&own.local, own.local_port);
+		nonblocking = bpf_map_lookup_elem(&readers, &reader);
+		if (!nonblocking || !*nonblocking) {
+			count_acceleration(WEIR_ACCELERATION_BLOCKING);
+			return;
+		}
+	}
+	if (!proxy && bpf_map_update_elem(&workload_ends, &standing.key, &end, BPF_ANY))
+		return;
+	if (!bpf_sock_hash_update(ops, &accelerated_sockets, &end.cookie, BPF_NOEXIST))
+		count_acceleration(WEIR_ACCELERATION_JOINED);
 }
 
-/* A workload's accepted socket, once its owner has it: one that is read blocking leaves the sockhash. */
-static __always_inline void look_at_reader(struct bpf_sock_ops *ops)
+/* A workload's socket is about to change its state. One that was watched tells how its owner read it, which says how
+ * the next one will be read; one that closes is forgotten. */
+static __always_inline void part(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *socket = ops->sk;
 	struct accelerated *accelerated;
 	struct tcp_sock *tcp;
-	__u64 cookie;
+	struct end *end;
 
 	if (!socket)
 		return;
 	accelerated = bpf_sk_storage_get(&accelerated_ends, socket, 0, 0);
-	if (!accelerated || !accelerated->watched)
-		return;
 	tcp = bpf_skc_to_tcp_sock(socket);
-	if (!tcp || !tcp->inet_conn.icsk_inet.sk.sk_socket)
+	if (!accelerated || !tcp)
 		return;
-	accelerated->watched = 0;
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
-	if (is_nonblocking(&tcp->inet_conn.icsk_inet.sk) || unread(&tcp->inet_conn.icsk_inet.sk))
+	learn_reader(&tcp->inet_conn.icsk_inet.sk, &accelerated->peer_key.remote, accelerated->peer_key.remote_port);
+	if (ops->args[1] != BPF_TCP_CLOSE)
 		return;
-	cookie = bpf_get_socket_cookie(ops);
-	if (!bpf_map_delete_elem(&accelerated_sockets, &cookie)) {
-		bpf_sk_storage_delete(&accelerated_ends, socket);
-		count_acceleration(WEIR_ACCELERATION_BLOCKING);
-	}
+	end = bpf_map_lookup_elem(&workload_ends, &accelerated->flow);
+	if (end && end->cookie == accelerated->own.cookie)
+		bpf_map_delete_elem(&workload_ends, &accelerated->flow);
 }
 
 SEC("sockops")
@@ -162,8 +174,8 @@ int pick_sockets(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		join(ops, 0);
 		break;
-	case BPF_SOCK_OPS_RTT_CB:
-		look_at_reader(ops);
+	case BPF_SOCK_OPS_STATE_CB:
+		part(ops);
 		break;
 	}
 	return 1;

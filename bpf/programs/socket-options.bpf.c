@@ -14,13 +14,16 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 SEC("cgroup/setsockopt")
 int refuse_options(struct bpf_sockopt *call)
 {
+	struct accelerated *accelerated;
+
 	/* Longer values are not shown to programs whole: 0 lets the kernel use its caller's. */
 	if (call->optlen > PAGE_SIZE)
 		call->optlen = 0;
 	if (!(call->level == SOL_SOCKET && call->optname == SO_ZEROCOPY) &&
 	    !(call->level == SOL_TCP && call->optname == TCP_ULP))
 		return 1;
-	if (!call->sk || !bpf_sk_storage_get(&accelerated_ends, call->sk, 0, 0))
+	accelerated = call->sk ? bpf_sk_storage_get(&accelerated_ends, call->sk, 0, 0) : 0;
+	if (!accelerated || !psock_of(KERNEL(struct sock, accelerated->own.sock)))
 		return 1;
 	count_acceleration(WEIR_ACCELERATION_OPTION_REFUSED);
 	return 0;

@@ -4,20 +4,19 @@ import { BpfError } from './bpf-error.ts';
 import { loadObject } from './bpf-object.ts';
 import { sumCounters } from './counters.ts';
 import type { DatapathOptions } from './datapath-options.ts';
-import { constantsFor, required } from './datapath-programs.ts';
+import { capacities, constantsFor, required } from './datapath-programs.ts';
 import { kernelArray } from './kernel-map.ts';
 import { u32 } from './layout.ts';
 import { buildFolder, type FdHandle, native } from './native.ts';
 import { linkPrefix, type PinFolder } from './pin-folder.ts';
 
 /**
- * What the programs of the sockhash path count, by the number in `enum weir_acceleration` of lib/shared.h: first
- * sockets, then messages.
+ * What the programs of the sockhash path count, by the number in `enum weir_acceleration` of lib/shared.h.
  */
 export const accelerationCounts = Object.freeze({
   /** Sockets that came into the sockhash. */
   joined: 0,
-  /** Sockets that did not come in or left it, and messages that went by TCP, because a workload reads blocking. */
+  /** Sockets that did not come in, and messages that went by TCP, because a workload reads blocking (or may). */
   blocking: 1,
   /** Options that were refused to sockets of the sockhash. */
   'option-refused': 2,
@@ -35,6 +34,8 @@ export const accelerationCounts = Object.freeze({
   full: 8,
   /** TCP segments that waited for accelerated bytes before them to be read. */
   held: 9,
+  /** Sockets of workloads that got bytes by TCP and left the sockhash for good. */
+  left: 10,
 });
 
 /** Name of a count. */
@@ -86,7 +87,12 @@ export function loadAcceleration(options: DatapathOptions, pins: PinFolder): Acc
     const constants = { ...constantsFor(options), accelerates: 1, proxy_netns: netnsCookie() };
     const load = (object: string, program: string) => {
       const loaded = loadObject(
-        { path: resolve(buildFolder, object), pinRoot: pins.path, maxEntries: pins.found, constants },
+        {
+          path: resolve(buildFolder, object),
+          pinRoot: pins.path,
+          maxEntries: capacities(options, pins),
+          constants,
+        },
         [program],
       );
       handles.push(...Object.values(loaded.programs), ...Object.values(loaded.maps));

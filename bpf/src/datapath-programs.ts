@@ -179,7 +179,8 @@ function constantsOf(program: FdHandle): Uint8Array {
   return new Uint8Array();
 }
 
-function capacities(options: DatapathOptions, pins: PinFolder): ReadonlyMap<string, number> {
+/** How many entries maps that are made now hold; those that are found keep theirs. */
+export function capacities(options: DatapathOptions, pins: PinFolder): ReadonlyMap<string, number> {
   const { policyPeers, policyTables, ipcache, endpoints, connections } = options.capacity ?? {};
   const wanted = new Map<string, number>();
   const want = (map: string, entries: number | undefined): void => {

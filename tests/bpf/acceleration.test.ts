@@ -1,0 +1,333 @@
+// The way around TCP, with a real Envoy between alpha and beta: every byte, every end, and every connection that must not
+// go that way. `fallback` says by which count.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type AccelerationCount, type Datapath, noSet, proxyPort, setNumber } from '@weir/bpf';
+import { tcpProxy } from '../../bench/datapath/envoy-config.ts';
+import { apply, enterLab, marks, openLabDatapath, workloads } from './lab.ts';
+import { openPuppet, type Puppet } from './puppet.ts';
+
+const lab = enterLab(import.meta.filename);
+const envoyBinary = join(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
+const port = 15001;
+const set = setNumber(7);
+/** Of beta: read without blocking, blocking, and an echo. */
+const ports = [80, 81, 82];
+const server = workloads.beta.address;
+
+/** Envoy listens when the node's own table of sockets says so. */
+async function untilListening(wanted: number): Promise<void> {
+  const line = `0100007F:${wanted.toString(16).toUpperCase()} 00000000:0000 0A`;
+  for (const deadline = performance.now() + 20_000; ; await delay(20)) {
+    const table = readFileSync('/proc/net/tcp', 'utf8');
+    if (table.includes(line)) return;
+    assert.ok(performance.now() < deadline, table);
+  }
+}
+
+describe('acceleration', () => {
+  let datapath: Datapath;
+  let envoy: ChildProcess;
+  let client: Puppet;
+  let web: Puppet;
+  const folder = mkdtempSync(join(tmpdir(), 'weir-acceleration-'));
+  let number = 0;
+
+  const redirect = (verdict: 'l7' | 'allow' | 'deny' = 'l7') =>
+    apply(
+      datapath,
+      'beta',
+      ports.map((each) => ({
+        direction: 'ingress',
+        peer: workloads.alpha.identity,
+        protocol: 6,
+        port: each,
+        verdict: verdict === 'l7' ? { kind: 'l7', set } : { kind: verdict },
+      })),
+    );
+  const open = (accelerate: boolean) =>
+    openLabDatapath(lab, { accelerate, capacity: { connections: 65536 } });
+
+  /** A connection of alpha and beta's end of it, both proven, and past the first bytes, which may go by TCP. */
+  const establish = async (blocking = false): Promise<[string, string]> => {
+    number += 1;
+    const [near, far] = [`client${number}`, `server${number}`];
+    const to = blocking ? { op: 'connect_blocking', port: 81 } : { op: 'connect', port: 80 };
+    await client.ask({ ...to, name: near, host: server });
+    await web.ask({ op: 'accept', name: far, on: blocking ? 'blocking' : 'web', blocking });
+    await client.ask({ op: 'send', name: near, text: 'hello' });
+    assert.equal(await web.ask({ op: 'recv', name: far }), 'hello');
+    await web.ask({ op: 'send', name: far, text: 'welcome' });
+    assert.equal(await client.ask({ op: 'recv', name: near }), 'welcome');
+    return [near, far];
+  };
+  const counted = async (act: () => Promise<void>): Promise<Record<AccelerationCount, number>> => {
+    const earlier = datapath.accelerationCounters();
+    await act();
+    return Object.fromEntries(
+      Object.entries(datapath.accelerationCounters()).map(([name, now]) => [
+        name,
+        Number(now - earlier[name as AccelerationCount]),
+      ]),
+    ) as Record<AccelerationCount, number>;
+  };
+  /** Sends from one end, and gives what arrives at the other. */
+  const carry = async (
+    from: Puppet,
+    name: string,
+    to: Puppet,
+    far: string,
+    text: string,
+  ): Promise<unknown> => {
+    assert.equal(await from.ask({ op: 'send', name, text }), text.length);
+    return to.ask({ op: 'recv', name: far });
+  };
+  const whole = async (puppet: Puppet, seed: number, bytes: number) => ({
+    bytes,
+    digest: await puppet.ask({ op: 'digest', seed, bytes }),
+  });
+
+  before(async () => {
+    datapath = open(true);
+    assert.deepEqual(datapath.acceleration, { kind: 'on' });
+    datapath.maps.pairs.set({ egressSet: noSet, ingressSet: set }, { proxyPort: proxyPort(port) });
+    redirect();
+    const config = join(folder, 'envoy.json');
+    writeFileSync(config, JSON.stringify(tcpProxy(port, marks.proxy)));
+    const words = ['-c', config, '--concurrency', '2', '--disable-hot-restart', '--log-level', 'error'];
+    envoy = spawn(envoyBinary, words, { stdio: 'inherit' });
+    client = openPuppet(lab, 'alpha');
+    web = openPuppet(lab, 'beta');
+    await web.ask({ op: 'listen', name: 'web', port: 80 });
+    await web.ask({ op: 'listen', name: 'blocking', port: 81 });
+    await web.ask({ op: 'listen', name: 'echoes', port: 82 });
+    await web.ask({ op: 'echoes', name: 'echoes' });
+    await untilListening(port);
+    // A connection to a port, and the acknowledgement of what its server said, show how that reads.
+    for (let joined = 0; joined < 4; ) joined = (await counted(async () => void (await establish()))).joined;
+  });
+
+  after(async () => {
+    await Promise.all([client.close(), web.close()]);
+    envoy.kill('SIGKILL');
+    datapath.remove();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('messages go around TCP in both directions', async () => {
+    const counts = await counted(async () => {
+      const [near, far] = await establish();
+      for (let round = 0; round < 5; round += 1) {
+        assert.equal(await carry(client, near, web, far, `request ${round}`), `request ${round}`);
+        assert.equal(await carry(web, far, client, near, `answer ${round}`), `answer ${round}`);
+      }
+    });
+    assert.equal(counts.joined, 4);
+    assert.ok(counts.accelerated >= 20, JSON.stringify(counts));
+  });
+
+  test('connections without L7 stay out', async () => {
+    redirect('allow');
+    const counts = await counted(async () => {
+      const [near, far] = await establish();
+      assert.equal(await carry(client, near, web, far, 'direct'), 'direct');
+    });
+    redirect();
+    assert.deepEqual([counts.joined, counts.accelerated], [0, 0]);
+  });
+
+  test('half-close in both orders', async () => {
+    const [near, far] = await establish();
+    await carry(client, near, web, far, 'last words');
+    await client.ask({ op: 'shutdown', name: near, how: 'SHUT_WR' });
+    assert.equal(await web.ask({ op: 'recv', name: far }), '');
+    assert.equal(await carry(web, far, client, near, 'still here'), 'still here');
+    await web.ask({ op: 'close', name: far });
+    assert.equal(await client.ask({ op: 'recv', name: near }), '');
+
+    const [near2, far2] = await establish();
+    await web.ask({ op: 'send', name: far2, text: 'all I have' });
+    await web.ask({ op: 'shutdown', name: far2, how: 'SHUT_WR' });
+    assert.equal(await client.ask({ op: 'recv', name: near2, flags: ['MSG_PEEK'] }), 'all I have');
+    assert.equal(await client.ask({ op: 'recv', name: near2 }), 'all I have');
+    assert.equal(await client.ask({ op: 'recv', name: near2 }), '');
+    assert.equal(await carry(client, near2, web, far2, 'and mine'), 'and mine');
+    await client.ask({ op: 'close', name: near2 });
+    assert.equal(await web.ask({ op: 'recv', name: far2 }), '');
+  });
+
+  test('a reset reaches the other end, behind what was sent before', async () => {
+    const [near, far] = await establish();
+    await client.ask({ op: 'close', name: near, reset: true });
+    await assert.rejects(web.ask({ op: 'recv', name: far }), /ECONNRESET/);
+  });
+
+  test('an end that closes with bytes unread ends the connection, and nobody hangs', async () => {
+    const [near, far] = await establish();
+    await client.ask({ op: 'send', name: near, text: 'never read' });
+    assert.ok((await web.ask({ op: 'wait_events', name: far, events: 1 })) !== 0);
+    await web.ask({ op: 'close', name: far });
+    const end = await client.ask({ op: 'recv', name: near }).catch((error: Error) => error.message);
+    assert.match(String(end), /^$|ECONNRESET/);
+  });
+
+  test('how much waits, peeking, and what poll says', async () => {
+    const [near, far] = await establish();
+    assert.equal(Number(await client.ask({ op: 'events', name: near })) & 1, 0);
+    await web.ask({ op: 'send', name: far, text: 'twelve bytes' });
+    await client.ask({ op: 'wait_events', name: near, events: 1 });
+    assert.equal(await client.ask({ op: 'waiting_bytes', name: near }), 12);
+    assert.equal(await client.ask({ op: 'recv', name: near, flags: ['MSG_PEEK'] }), 'twelve bytes');
+    assert.equal(await client.ask({ op: 'recv', name: near, bytes: 6 }), 'twelve');
+    assert.equal(await client.ask({ op: 'waiting_bytes', name: near }), 6);
+    assert.equal(await client.ask({ op: 'recv', name: near }), ' bytes');
+    assert.equal(Number(await client.ask({ op: 'events', name: near })) & 1, 0);
+  });
+
+  test('sendfile and splice into a socket', async () => {
+    const [near, far] = await establish();
+    assert.equal(await client.ask({ op: 'splice_pipe', name: near, text: 'through a pipe' }), 14);
+    assert.equal(await web.ask({ op: 'recv', name: far }), 'through a pipe');
+    await web.ask({ op: 'drain', name: far, as: 'file' });
+    assert.equal(await client.ask({ op: 'splice_from', name: near, seed: 5, bytes: 3_000_000 }), 3_000_000);
+    assert.deepEqual(await web.ask({ op: 'join', as: 'file' }), await whole(web, 5, 3_000_000));
+  });
+
+  test('urgent data goes by TCP, as does what follows', async () => {
+    const [near] = await establish();
+    const counts = await counted(async () => {
+      await client.ask({ op: 'send', name: near, text: '!', flags: ['MSG_OOB'] });
+    });
+    assert.deepEqual([counts.unfit, counts.accelerated], [1, 0]);
+  });
+
+  test('zero-copy and kTLS are refused to sockets that take part, and programs go on without', async () => {
+    const [near, far] = await establish();
+    await assert.rejects(client.ask({ op: 'set', name: near, option: [1, 60, 1] }), /EPERM/);
+    await assert.rejects(web.ask({ op: 'ulp', name: far }), /EPERM/);
+    assert.equal(await carry(client, near, web, far, 'without'), 'without');
+  });
+
+  test('a socket with zero-copy from the start takes no part', async () => {
+    await web.ask({ op: 'set', name: 'web', option: [1, 60, 1] });
+    const counts = await counted(async () => {
+      const [near, far] = await establish();
+      assert.equal(await carry(client, near, web, far, 'copied once less'), 'copied once less');
+    });
+    await web.ask({ op: 'set', name: 'web', option: [1, 60, 0] });
+    assert.equal(counts.joined, 3, 'all but the server');
+  });
+
+  test('SO_RCVLOWAT: TCP, and poll waits for as much', async () => {
+    const [near, far] = await establish();
+    await client.ask({ op: 'set', name: near, option: [1, 18, 10] });
+    const counts = await counted(async () => {
+      await web.ask({ op: 'send', name: far, text: 'few' });
+      await web.ask({ op: 'send', name: far, text: 'and more of it' });
+      await client.ask({ op: 'wait_events', name: near, events: 1 });
+      assert.equal(await client.ask({ op: 'waiting_bytes', name: near }), 17);
+    });
+    assert.deepEqual([counts.left, counts.unfit > 0], [1, true]);
+  });
+
+  test('who reads blocking takes no part: signals and MSG_WAITALL work as ever', async () => {
+    const counts = await counted(async () => {
+      const [near, far] = await establish(true);
+      const all = web.ask({ op: 'recv', name: far, bytes: 12, flags: ['MSG_WAITALL'] });
+      await client.ask({ op: 'send', name: near, text: 'one by' });
+      await client.ask({ op: 'send', name: near, text: ' one.' });
+      await client.ask({ op: 'send', name: near, text: '!' });
+      assert.equal(await all, 'one by one.!');
+      const interrupted = web.ask({ op: 'recv_blocking', name: far });
+      await web.signalled();
+      await client.ask({ op: 'send', name: near, text: 'after the signal' });
+      assert.equal(await interrupted, 'after the signal');
+    });
+    assert.deepEqual([counts.joined, counts.blocking], [1, 2], 'only the proxy towards the server');
+  });
+
+  test('a reader that is slow gets every byte, and its memory is bounded', async () => {
+    const [near, far] = await establish();
+    const counts = await counted(async () => {
+      const filled = Number(await web.ask({ op: 'fill', name: far }));
+      assert.ok(filled < 64 * 1024 * 1024, `${filled} bytes went into nobody's hands`);
+      const read = (await client.ask({
+        op: 'drain',
+        name: near,
+        as: 'all',
+        bytes: filled,
+        pause: 0.001,
+      })) as unknown;
+      assert.ok(read);
+      const all = (await client.ask({ op: 'join', as: 'all' })) as { bytes: number };
+      assert.equal(all.bytes, filled);
+    });
+    assert.ok(counts.full > 0 && counts.accelerated > 0, JSON.stringify(counts));
+  });
+
+  test('an edge-triggered reader that stops at a short read is woken for every byte', async () => {
+    const counts = await counted(async () => {
+      for (let round = 0; round < 20; round += 1) {
+        const [near, far] = await establish();
+        const bytes = 400_000 + round * 50_000;
+        await client.ask({ op: 'edge', name: near, as: `edge${round}`, bytes, pause: 0.0005 });
+        await web.ask({ op: 'pour', name: far, as: `pour${round}`, seed: round, bytes, end: false });
+        await web.ask({ op: 'join', as: `pour${round}` });
+        assert.deepEqual(
+          await client.ask({ op: 'join', as: `edge${round}` }),
+          await whole(client, round, bytes),
+        );
+      }
+    });
+    assert.ok(counts.full > 0, JSON.stringify(counts));
+    assert.ok(counts.held > 0, JSON.stringify(counts));
+  });
+
+  test('bulk in both directions at once, byte for byte', async () => {
+    const [near, far] = await establish();
+    const bytes = 100_000_000;
+    await client.ask({ op: 'drain', name: near, as: 'down' });
+    await web.ask({ op: 'drain', name: far, as: 'up' });
+    await client.ask({ op: 'pour', name: near, as: 'pour', seed: 1, bytes });
+    await web.ask({ op: 'pour', name: far, as: 'pour', seed: 2, bytes });
+    assert.deepEqual(await web.ask({ op: 'join', as: 'up' }), await whole(web, 1, bytes));
+    assert.deepEqual(await client.ask({ op: 'join', as: 'down' }), await whole(client, 2, bytes));
+  });
+
+  test('many short connections of 0 to 1 MB, half-closed, byte for byte', async () => {
+    const counts = await counted(async () => {
+      const result = await client.ask({
+        op: 'many',
+        host: server,
+        port: 82,
+        count: 1500,
+        parallel: 24,
+        largest: 1_000_000,
+        seed: 3,
+      });
+      const { done, wrong } = result as { done: number; wrong: readonly string[] };
+      assert.deepEqual([done, wrong], [1500, []]);
+    });
+    assert.ok(counts.accelerated > 1500, JSON.stringify(counts));
+  });
+
+  test('permission revoked in mid-stream: no byte after it, and both ends are reset', async () => {
+    await client.ask({ op: 'busy', host: server, port: 82, count: 200, as: 'busy' });
+    redirect('deny');
+    const revokedAtNs = process.hrtime.bigint();
+    const { living, last } = (await client.ask({ op: 'join', as: 'busy' })) as {
+      living: number;
+      last: number[];
+    };
+    redirect();
+    assert.equal(living, 0);
+    const latest = Math.max(...last.map((at) => Number(BigInt(Math.round(at)) - revokedAtNs)));
+    // What was on its way may still arrive; a second round trip may not have begun.
+    assert.ok(latest < 1e9, `${latest} ns after`);
+  });
+});
