@@ -1,4 +1,5 @@
 // Compiled for Envoy and run by Node: see l7-policy/src/kafka/portable.d.ts.
+import { CLASS_EXPLICIT } from '../../l7-policy/src/kafka/rule-table.ts';
 import { AnswerSide } from './answer-side.ts';
 import { errorFrame } from './error-frame.ts';
 import { FilteredCopy } from './filtered-copy.ts';
@@ -12,7 +13,15 @@ import {
   SHARE_ACKNOWLEDGE,
   SHARE_FETCH,
 } from './judge.ts';
-import { API_ERROR, API_FLAGS, API_REQUEST, FLAG_FILTERED, FLAG_LEARNT, FLAG_PARTIAL } from './layout.ts';
+import {
+  API_CLASS,
+  API_ERROR,
+  API_FLAGS,
+  API_REQUEST,
+  FLAG_FILTERED,
+  FLAG_LEARNT,
+  FLAG_PARTIAL,
+} from './layout.ts';
 import { Policy } from './policy.ts';
 import {
   ALLOWED,
@@ -93,8 +102,9 @@ export class RequestSide {
     if (this.canStrip()) return this.strip();
     if (judgement.refused > 0 && judgement.unknownId && judgement.sides === 0)
       return this.refuse(UNKNOWN_TOPIC_ID, REASON_UNKNOWN_ID, false);
-    const error: i32 =
-      judgement.refused > 0 ? TOPIC_AUTHORIZATION_FAILED : tools.schema.api(request.api, API_ERROR);
+    const topics: boolean =
+      judgement.refused > 0 && tools.schema.api(request.api, API_CLASS) !== CLASS_EXPLICIT;
+    const error: i32 = topics ? TOPIC_AUTHORIZATION_FAILED : tools.schema.api(request.api, API_ERROR);
     return this.refuse(error, REASON_RULES, false);
   }
 

@@ -166,7 +166,7 @@ function createLinker(apiKey: number) {
 
   function linkElements(answered: readonly Node[], asked: readonly Node[]): void {
     for (const node of answered) {
-      if (isArray(node) || node.source.tag !== undefined) continue;
+      if (isArray(node) || node.children.length > 0 || node.source.tag !== undefined) continue;
       const source = asked.find((each) => !isArray(each) && sameMeaning(node.source, each.source));
       if (source !== undefined) tie(node, source);
     }

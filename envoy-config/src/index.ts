@@ -31,6 +31,12 @@ export { checkEnvoyVersion, type EnvoyVersionCheck } from './envoy-version.ts';
 export { refusalBody } from './http/route-action.ts';
 export { maxRouteBytes, plainHost, traversal } from './http/routes.ts';
 export { type KafkaFilterInput, kafkaFilterConfig } from './kafka/filter-config.ts';
+export {
+  createKafkaFilterInNode,
+  type KafkaConnectionInNode,
+  type KafkaFilterInNode,
+  type KafkaFilterLimits,
+} from './kafka/filter-in-node.ts';
 export { type KafkaFilter, readKafkaFilter } from './kafka/kafka-filter.ts';
 export type { KafkaReport, KafkaTopic } from './kafka/kafka-report.ts';
 export { type ListenerReadyOptions, listenersReady } from './listener-ready.ts';
