@@ -44,8 +44,10 @@ export class Judgement {
   topicSize: Array<i32> = [];
   topicRefused: Array<boolean> = [];
   refused: i32 = 0;
-  /** Some topic came by an id that nobody has named yet. */
-  unknownId: boolean = false;
+  /** How many of the refused topics came by an id that nobody has named yet. */
+  unknown: i32 = 0;
+  /** Metadata asks for ids that nobody has named yet. */
+  private asksForIds: boolean = false;
   /** Everything but the refused topics is allowed. */
   rest: boolean = false;
   /** Bits of the sides that refused: 1 egress, 2 ingress. */
@@ -117,7 +119,6 @@ export class Judgement {
   private decide(request: Request, apiClass: i32, flags: i32, all: boolean, explicit: boolean): void {
     const topics: i32 = this.topicSize.length;
     for (let index: i32 = 0; index < topics; index++) {
-      if (this.topicRefused[index] as boolean) continue;
       const allowed: boolean = this.topic(
         request,
         apiClass,
@@ -128,11 +129,12 @@ export class Judgement {
       if (allowed) continue;
       this.topicRefused[index] = true;
       this.refused++;
+      if ((this.topicSize[index] as i32) < 0) this.unknown++;
     }
     this.rest = true;
     if (all) this.rest = this.topic(request, apiClass, request.bytes, 0, -1);
     if (this.rest && explicit) this.rest = this.anyOf(request, CLASS_EXPLICIT);
-    if (topics > 0 || all || explicit || this.unknownId) return;
+    if (topics > 0 || all || explicit || this.asksForIds) return;
     if (apiClass === CLASS_TOPIC && (flags & FLAG_ALL_FILTERED) === 0 && !namesNone(request.apiKey)) {
       this.rest = this.topic(request, apiClass, request.bytes, 0, -1);
     } else {
@@ -219,18 +221,18 @@ export class Judgement {
     this.topicRefused.push(false);
   }
 
-  /** A topic by its id. Metadata may ask for ids that are still unknown: its answer names them, and is filtered. */
+  /**
+   * A topic by its id. One that is still unknown may be any topic; but Metadata may ask for it, because its answer
+   * names it, and is filtered.
+   */
   private identify(bytes: Uint8Array, at: i32, apiKey: i32): void {
     const name = this.policy.ids.find(bytes, at);
     if (name !== null) {
       this.name(name, 0, name.length);
       return;
     }
-    this.unknownId = true;
-    if (apiKey === METADATA) return;
-    this.name(bytes, at, 0);
-    this.topicRefused[this.topicRefused.length - 1] = true;
-    this.refused++;
+    if (apiKey === METADATA) this.asksForIds = true;
+    else this.name(bytes, at, -1);
   }
 
   reset(): void {
@@ -239,7 +241,8 @@ export class Judgement {
     this.topicSize.length = 0;
     this.topicRefused.length = 0;
     this.refused = 0;
-    this.unknownId = false;
+    this.unknown = 0;
+    this.asksForIds = false;
     this.rest = false;
     this.sides = 0;
     this.egressRules.length = 0;

@@ -87,11 +87,12 @@ export class Reports {
     out.byte(shown);
     for (let index: i32 = 0; index < shown; index++) {
       out.byte((judgement.topicRefused[index] as boolean) ? 1 : 0);
+      const size: i32 = judgement.topicSize[index] as i32;
       text(
         out,
         judgement.topicBytes[index] as Uint8Array,
         judgement.topicAt[index] as i32,
-        judgement.topicSize[index] as i32,
+        size < 0 ? 0 : size,
       );
     }
     rules(out, policy.egress, judgement.egressRules);

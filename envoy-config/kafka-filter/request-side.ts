@@ -100,7 +100,7 @@ export class RequestSide {
     if (session > 0) return this.refuse(session, REASON_SESSION, true);
     if (judgement.allowed) return this.pass();
     if (this.canStrip()) return this.strip();
-    if (judgement.refused > 0 && judgement.unknownId && judgement.sides === 0)
+    if (judgement.refused > 0 && judgement.refused === judgement.unknown)
       return this.refuse(UNKNOWN_TOPIC_ID, REASON_UNKNOWN_ID, false);
     const topics: boolean =
       judgement.refused > 0 && tools.schema.api(request.api, API_CLASS) !== CLASS_EXPLICIT;
@@ -167,7 +167,7 @@ export class RequestSide {
   private strip(): i32 {
     const tools = this.tools;
     const judgement = this.judgement;
-    this.report(PARTIAL, judgement.unknownId && judgement.sides === 0 ? REASON_UNKNOWN_ID : REASON_RULES);
+    this.report(PARTIAL, judgement.refused === judgement.unknown ? REASON_UNKNOWN_ID : REASON_RULES);
     const request: Request = this.kept(FILTER);
     const entry = new InFlight(FILTER, request.correlation, request);
     entry.continues = request.apiKey === FETCH && judgement.sessionEpoch > 0;

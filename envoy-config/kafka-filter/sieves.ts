@@ -33,8 +33,10 @@ export class RequestSieve extends Sieve {
   allowsId(bytes: Uint8Array, at: i32): boolean {
     const name = this.judgement.policy.ids.find(bytes, at);
     if (name !== null) return this.allowsName(name, 0, name.length);
-    this.unknown = true;
-    return this.entry.request.apiKey === METADATA;
+    const permitted: boolean =
+      this.entry.request.apiKey === METADATA || this.judgement.permitsAll(this.entry.request);
+    this.unknown = !permitted;
+    return permitted;
   }
 
   learn(bytes: Uint8Array, idAt: i32, nameAt: i32, nameSize: i32): void {
@@ -77,7 +79,8 @@ export class AnswerSieve extends Sieve {
   allowsId(bytes: Uint8Array, at: i32): boolean {
     const name = this.judgement.policy.ids.find(bytes, at);
     // Metadata answers with an id alone when it does not know it.
-    if (name === null) return this.entry.request.apiKey === METADATA;
+    if (name === null)
+      return this.entry.request.apiKey === METADATA || this.judgement.permitsAll(this.entry.request);
     return this.allowsName(name, 0, name.length);
   }
 

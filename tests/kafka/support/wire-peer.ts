@@ -1,0 +1,107 @@
+/** Runs in a namespace as a child of the test: a broker that repeats, or a client that sends what it is given. */
+import { connect, createServer, type Socket } from 'node:net';
+import { readRequest, responseFrame, schemaOf } from './kafka-codec.ts';
+
+/** An order of the test. Frames are base64. */
+export type WireOrder =
+  | { readonly kind: 'serve'; readonly port: number }
+  | { readonly kind: 'received' }
+  | {
+      readonly kind: 'exchange';
+      readonly host: string;
+      readonly port: number;
+      readonly frames: readonly string[];
+      /** Frames to wait for; the end of the connection counts as well. */
+      readonly answers: number;
+      /** Bytes of each write; 0: all at once. */
+      readonly pieces: number;
+    };
+
+export interface Exchange {
+  readonly answers: readonly string[];
+  readonly ended: boolean;
+}
+
+const received: string[] = [];
+
+process.on('message', ({ id, order }: { id: number; order: WireOrder }) => {
+  perform(order).then(
+    (value) => process.send?.({ id, value }),
+    (error: Error) => process.send?.({ id, error: error.message }),
+  );
+});
+process.on('disconnect', () => process.exit(0));
+
+async function perform(order: WireOrder): Promise<unknown> {
+  switch (order.kind) {
+    case 'serve':
+      return serve(order.port);
+    case 'received':
+      return received.splice(0);
+    case 'exchange':
+      return exchange(order);
+  }
+}
+
+/** Notes every request and answers it with a message of its schema that holds nothing. */
+function serve(port: number): Promise<null> {
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    eachFrame(socket, (bytes) => {
+      received.push(bytes.toString('base64'));
+      const { apiKey, version, correlation } = readRequest(bytes);
+      const schema = schemaOf(apiKey, version);
+      const versions = apiKey === 18 ? { ApiKeys: [{ ApiKey: 0, MinVersion: 0, MaxVersion: 99 }] } : {};
+      socket.write(responseFrame(schema, version, correlation, versions));
+    });
+  });
+  return new Promise((resolve, reject) => {
+    server.on('error', reject);
+    server.listen(port, '0.0.0.0', () => resolve(null));
+  });
+}
+
+function exchange(order: Extract<WireOrder, { kind: 'exchange' }>): Promise<Exchange> {
+  const bytes = Buffer.concat(order.frames.map((frame) => Buffer.from(frame, 'base64')));
+  return new Promise((resolve, reject) => {
+    const answers: string[] = [];
+    const socket = connect({ host: order.host, port: order.port, noDelay: true });
+    const timer = setTimeout(() => {
+      reject(new Error(`${answers.length} of ${order.answers} answers came in time`));
+      socket.destroy();
+    }, 20_000);
+    const done = (ended: boolean) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve({ answers, ended });
+    };
+    eachFrame(socket, (frame) => {
+      answers.push(frame.toString('base64'));
+      if (answers.length === order.answers) done(false);
+    });
+    socket.on('error', () => done(true));
+    socket.on('close', () => done(true));
+    socket.on('connect', () => {
+      const size = order.pieces === 0 ? bytes.length : order.pieces;
+      const next = (at: number): void => {
+        if (at >= bytes.length || socket.destroyed) return;
+        socket.write(bytes.subarray(at, at + size), () => next(at + size));
+      };
+      next(0);
+    });
+  });
+}
+
+function eachFrame(socket: Socket, take: (frame: Buffer) => void): void {
+  let pending = Buffer.alloc(0);
+  socket.on('data', (data) => {
+    pending = Buffer.concat([pending, data]);
+    while (pending.length >= 4 && pending.length >= 4 + pending.readInt32BE(0)) {
+      const size = 4 + pending.readInt32BE(0);
+      take(pending.subarray(0, size));
+      pending = pending.subarray(size);
+    }
+  });
+}
+
+process.send?.({ id: 0 });
