@@ -66,6 +66,11 @@ const escapes: readonly (readonly [name: string, path: string])[] = [
   ['a single dot in an encoded segment', '/public/%2f.%2fprivate'],
   ['dots after a double slash', '/public//..%2f..%2fprivate'],
   ['dots and parameters twice', '/public/..;a/..;b/private'],
+  ['an encoded parameter on dot-dot', '/public/..%3b/private'],
+  ['overlong dots', '/public/%c0%ae%c0%ae/private'],
+  ['an overlong slash', '/public/..%c0%afprivate'],
+  ['longer overlong dots', '/public/%e0%80%ae%e0%80%ae/private'],
+  ['an overlong backslash', '/public/..%c1%9cprivate'],
 ];
 
 /** Paths that normalise to something outside /public/, which no rule allows. */
@@ -119,6 +124,8 @@ const lookalikes: readonly (readonly [name: string, path: string, server?: strin
   ['a dot segment that stays inside', '/public/a/../b', '/public/b'],
   ['a single dot segment', '/public/./a', '/public/a'],
   ['UTF-8 in escapes', '/public/%C3%A9'],
+  ['Latin-1 in escapes', '/public/%C0%E9'],
+  ['dots before an encoded semicolon in a name', '/public/a..%3Bb'],
   ['the exact path', '/exact'],
   ['an escape of a plain letter in the prefix', '/%70ublic/x', '/public/x'],
   ['an escape of a plain letter in an exact path', '/ex%61ct', '/exact'],
@@ -197,6 +204,73 @@ export const bypassCases: readonly BypassCase[] = [
     'the key with a space before the colon',
     'GET /keyed HTTP/1.1\r\nHost: s\r\nX-Key : k\r\n\r\n',
     rejected,
+  ),
+  raw(
+    'the key named in Connection',
+    'GET /keyed HTTP/1.1\r\nHost: s\r\nX-Key: k\r\nConnection: X-Key\r\n\r\n',
+    refused,
+  ),
+  raw(
+    'the key in a trailer',
+    `POST /keyed HTTP/1.1\r\nHost: s\r\nTrailer: X-Key\r\n${chunked}\r\n0\r\nX-Key: k\r\n\r\n`,
+    refused,
+  ),
+  raw(
+    'the host in a trailer',
+    `GET /hosted HTTP/1.1\r\nHost: s\r\n${chunked}\r\n0\r\nHost: good\r\n\r\n`,
+    refused,
+  ),
+  raw(
+    'chunks in HTTP/1.0',
+    `POST /public/a HTTP/1.0\r\nHost: s\r\n${chunked}\r\n0\r\n\r\n${smuggled}`,
+    passes('POST /public/a'),
+  ),
+  raw(
+    'a line break in a chunk extension',
+    `POST /public/a HTTP/1.1\r\nHost: s\r\n${chunked}\r\n2;\nxx\r\n26\r\n${smuggled}\r\n0\r\n\r\n`,
+    rejected,
+  ),
+  raw(
+    'a chunk longer than its size',
+    `POST /public/a HTTP/1.1\r\nHost: s\r\n${chunked}\r\n1\r\n${smuggled}\r\n0\r\n\r\n`,
+    rejected,
+  ),
+  raw(
+    'a chunk size beyond 64 bits',
+    `POST /public/a HTTP/1.1\r\nHost: s\r\n${chunked}\r\n10000000000000000\r\n${smuggled}`,
+    rejected,
+  ),
+  raw(
+    'a length with a space inside',
+    `POST /public/a HTTP/1.1\r\nHost: s\r\nContent-Length: 0 0\r\n\r\n${smuggled}`,
+    rejected,
+  ),
+  raw(
+    'a length beyond 64 bits',
+    `POST /public/a HTTP/1.1\r\nHost: s\r\nContent-Length: 18446744073709551616\r\n\r\n${smuggled}`,
+    rejected,
+  ),
+  raw('two spaces in the request line', 'GET  /private  /public/a HTTP/1.1\r\nHost: s\r\n\r\n', rejected),
+  raw(
+    'the absolute form over https',
+    'GET https://s/public/a HTTP/1.1\r\nHost: s\r\n\r\n',
+    passes('GET /public/a'),
+  ),
+  raw('the absolute form of another scheme', 'GET ftp://s/public/a HTTP/1.1\r\nHost: s\r\n\r\n', rejected),
+  raw(
+    'an HTTP/2 preface behind a request',
+    'GET /public/a HTTP/1.1\r\nHost: s\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+    passes('GET /public/a'),
+  ),
+  raw(
+    'a WebSocket and another upgrade',
+    'GET /public/a HTTP/1.1\r\nHost: s\r\nConnection: Upgrade\r\nUpgrade: tcp, websocket\r\n\r\n',
+    refused,
+  ),
+  raw(
+    'a WebSocket by POST on a refused path',
+    'POST /private HTTP/1.1\r\nHost: s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    refused,
   ),
   raw(
     'length and chunks',
@@ -299,6 +373,41 @@ export const bypassCases: readonly BypassCase[] = [
     ['x-key', 'k'],
     ['x-key', 'z'],
   ]),
+  two('the key in another case of its value', '/keyed', refused, [['x-key', 'K']]),
+  two('a path and query of another', '/private?/public/a', refused),
+  two('te other than trailers', '/public/a', rejected, [['te', 'gzip']]),
+  two('an upgrade header', '/public/a', rejected, [['upgrade', 'websocket']]),
+  two('a proxy-connection header', '/public/a', rejected, [['proxy-connection', 'keep-alive']]),
+  {
+    name: 'h2: an empty authority',
+    http2: [
+      [':method', 'GET'],
+      [':scheme', 'http'],
+      [':authority', ''],
+      [':path', '/hosted'],
+    ],
+    expect: rejected,
+  },
+  {
+    name: 'h2: no authority but a host',
+    http2: [
+      [':method', 'GET'],
+      [':scheme', 'http'],
+      [':path', '/hosted'],
+      ['host', 'bad'],
+    ],
+    expect: refused,
+  },
+  {
+    name: 'h2: a scheme that is none',
+    http2: [
+      [':method', 'GET'],
+      [':scheme', 'no scheme'],
+      [':authority', 's'],
+      [':path', '/public/a'],
+    ],
+    expect: rejected,
+  },
   two('the good host', '/hosted', refused),
   two('a host header beside the authority', '/hosted', refused, [['host', 'good']]),
   {

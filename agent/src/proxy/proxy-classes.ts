@@ -211,5 +211,5 @@ function resourceName({ typeUrl, name }: EnvoyResource): string {
 }
 
 function sameBytes(left: EnvoyResource | undefined, right: EnvoyResource): boolean {
-  return left !== undefined && Buffer.from(left.bytes).equals(right.bytes);
+  return left !== undefined && Buffer.compare(left.bytes, right.bytes) === 0;
 }

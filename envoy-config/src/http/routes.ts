@@ -21,12 +21,15 @@ import type { RuleSet } from './rule-set.ts';
 import { verdictConfig } from './verdict-filter.ts';
 import { verdictTree } from './verdict-tree.ts';
 
+/** Every spelling of a slash or backslash, of a dot and of a semicolon; overlong UTF-8 is one of them. */
+const slash = '(?:/|\\\\|%2f|%5c|%c0%af|%e0%80%af|%c1%9c)';
+const dot = '(?:\\.|%2e|%c0%ae|%e0%80%ae)';
+const semicolon = '(?:;|%3b)';
 /**
  * Paths that a server may read as another one than the rules see: a dot segment, plain or encoded, after
  * any kind of slash, with or without a path parameter. Full match over `:path`.
  */
-export const traversal =
-  '(?i)[^?#]*(?:/|\\\\|%2f|%5c)(?:\\.|%2e){1,2}(?:;[^/?#]*)?(?:(?:/|\\\\|%2f|%5c|\\?|#).*)?';
+export const traversal = `(?i)[^?#]*${slash}${dot}{1,2}(?:${semicolon}[^/?#]*)?(?:(?:${slash}|\\?|#).*)?`;
 /** All valid UTF-8 without a newline; rules never see other paths, so their prefixes are exact. */
 const readable = '.*';
 /** A host, with or without port: nothing that a server could take for two hosts or for a user name. */
