@@ -192,6 +192,35 @@ const refused: readonly (readonly [string, Compiled, RegExp])[] = [
     /9 rules with header actions can match one request/,
   ],
   [
+    'more actions of one rule than can be combined',
+    ingress([
+      httpRule('a', {
+        headerMatches: Array.from({ length: 40 }, (_, index) => ({
+          name: `x-${index}`,
+          value: 'v',
+          secret: false,
+          mismatch: 'ADD' as const,
+        })),
+      }),
+    ]),
+    /combine in more than the 20000 ways/,
+  ],
+  [
+    'actions of one side beside many rules of the other',
+    compileClassRoutes(
+      testClass('one', 1, {
+        egress: Array.from({ length: 3_000 }, (_, index) => httpRule(`out${index}`, { path: `/${index}` })),
+        ingress: Array.from({ length: 3_000 }, (_, index) =>
+          httpRule(`in${index}`, {
+            path: `/${index}`,
+            headerMatches: [{ name: 'x', value: `${index}`, secret: false, mismatch: 'ADD' }],
+          }),
+        ),
+      }),
+    ),
+    /combine in more than the 20000 ways/,
+  ],
+  [
     'a kind that no proxy serves',
     compileClassRoutes({ ...testClass('one', 1, { ingress: [] }), kind: 'kafka' }),
     /kafka/,

@@ -23,10 +23,9 @@ export type Outcome = (matched: readonly [Condition, ...Condition[]]) => OnMatch
 export class TooManyCombinations extends Error {
   readonly rules: readonly string[];
 
-  constructor(conditions: readonly Condition[]) {
+  constructor(what: string, conditions: readonly Condition[]) {
     super(
-      `${conditions.length} rules with header actions can match one request, more than the ${maxOverlapping} ` +
-        'whose combinations fit into the proxy; give them paths or methods that exclude each other',
+      `${what} fit into the proxy; give the rules paths or methods that exclude each other, or fewer actions`,
     );
     this.rules = conditions.map((condition) => condition.rule);
   }
@@ -131,7 +130,10 @@ function decide(
 ): OnMatch | null {
   const alone = exclusiveMethods(candidates);
   if (alone === null && candidates.length > maxOverlapping) {
-    throw new TooManyCombinations(candidates.map(({ condition }) => condition));
+    throw new TooManyCombinations(
+      `${candidates.length} rules with header actions can match one request, more than the ${maxOverlapping} whose combinations`,
+      candidates.map(({ condition }) => condition),
+    );
   }
   const split = (index: number, matched: readonly Condition[]): OnMatch | null => {
     const candidate = candidates[index];

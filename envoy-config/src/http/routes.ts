@@ -79,6 +79,9 @@ export function compileRoutes(name: string, rules: ClassRules, memory: Memory): 
 /** A route configuration of more would hold up Envoy's main thread for seconds with each edit. */
 export const maxRouteBytes = 32 * 1024 * 1024;
 
+/** Each header action doubles the ways in which a request can match, and each way is a route. */
+const maxBranches = 20_000;
+
 function tooLarge(sides: readonly RuleSet[]): Compiled {
   const acting = sides.flatMap((rules) => rules.acting.map(({ rule }) => rule));
   const cause = acting.length === 0 ? 'fewer rules' : 'fewer rules with header actions, or fewer beside them';
@@ -88,12 +91,21 @@ function tooLarge(sides: readonly RuleSet[]): Compiled {
 
 /** Unreadable and traversing paths, hosts that are none, rules that act on headers, rules that only allow, refusal. */
 function routeTree(side: RuleSide, rules: RuleSet, passing: readonly Condition[], memory: Memory): Matcher {
+  let branches = 0;
+  const branch = (): void => {
+    branches += 1;
+    if (branches <= maxBranches) return;
+    const what = `the header actions of these rules combine in more than the ${maxBranches} ways that`;
+    throw new TooManyCombinations(what, [...rules.acting, ...passing]);
+  };
   const allow = (matched: readonly Condition[], rule: string): OnMatch => {
-    const end = (others: readonly Condition[]): OnMatch =>
-      headerBranches(
-        [...matched, ...others].flatMap((condition) => condition.actions),
-        (mismatched) => actionLeaf(allowRoute(side, rule, mismatched, memory)),
-      );
+    const end = (others: readonly Condition[]): OnMatch => {
+      const actions = [...matched, ...others].flatMap((condition) => condition.actions);
+      return headerBranches(actions, (mismatched) => {
+        if (actions.length > 0) branch();
+        return actionLeaf(allowRoute(side, rule, mismatched, memory));
+      });
+    };
     return actionStage(passing, end, end([])) ?? end([]);
   };
   const refused = actionLeaf(denyRoute(side === 'egress' ? 'egress-rules' : 'ingress-rules'));
