@@ -29,6 +29,9 @@ export {
   kafkaApiClass,
   kafkaClassNumber,
 } from './model/kafka-api.ts';
+export { readYaml } from './parse/read-yaml.ts';
+export type { Value } from './parse/value.ts';
+export type { YamlFile } from './parse/yaml-file.ts';
 export { reservedRef } from './reserved-ref.ts';
 export type {
   DirectionChange,
