@@ -10,6 +10,7 @@ interface Command {
   readonly port: number;
   readonly method: string;
   readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly connection?: string;
   readonly timeoutMs: number;
 }
@@ -26,9 +27,9 @@ process.exit(0);
 
 function send(command: Command): Promise<object> {
   return new Promise((resolve) => {
-    const { address: host, port, method, path, timeoutMs } = command;
+    const { address: host, port, method, path, headers = {}, timeoutMs } = command;
     const request = httpRequest(
-      { host, port, method, path, agent: agentOf(command.connection) },
+      { host, port, method, path, headers, agent: agentOf(command.connection) },
       (response) => {
         let body = '';
         response.setEncoding('utf8');

@@ -15,6 +15,7 @@ export interface ShipRequest {
   readonly port: number;
   readonly method: string;
   readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Requests that name the same connection share it; without a name each has its own. */
   readonly connection?: string;
   readonly timeoutMs?: number;

@@ -25,6 +25,8 @@ export interface Stage {
   readonly ships: Readonly<Record<'tiefighter' | 'xwing' | 'deathstar', Ship>>;
   /** Where the agent looks for policies. */
   readonly policyDirectory: string;
+  /** Where the agent looks for secrets. */
+  readonly secretDirectory: string;
   readonly runDirectory: string;
   readonly stateDirectory: string;
   /** Puts a policy file in place with one rename, and gives the moment (milliseconds, monotonic) just after it. */
@@ -77,8 +79,10 @@ export async function setStage(names: StageNames): Promise<Stage> {
   await clearStage(names);
   const network = await createNetwork(prefixOf(names), PODS);
   const policyDirectory = join(names.runDirectory, 'policies');
+  const secretDirectory = join(names.runDirectory, 'secrets');
   const workloads = join(names.runDirectory, 'workloads.yaml');
-  mkdirSync(policyDirectory, { recursive: true });
+  for (const folder of [policyDirectory, secretDirectory])
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   cpSync(join(EXAMPLE, 'workloads.yaml'), workloads);
   const client = controlClient(socketPaths(names.runDirectory).control);
   let agent: ChildProcess | undefined;
@@ -90,6 +94,8 @@ export async function setStage(names: StageNames): Promise<Stage> {
     const words = [
       '--policies',
       policyDirectory,
+      '--secrets',
+      secretDirectory,
       '--workloads',
       workloads,
       '--state-dir',
@@ -136,6 +142,7 @@ export async function setStage(names: StageNames): Promise<Stage> {
       client,
       ships,
       policyDirectory,
+      secretDirectory,
       ...names,
       savePolicy(name, text) {
         const path = join(policyDirectory, name);
