@@ -102,8 +102,8 @@ static __always_inline int is_proxied(const struct weir_flow *flow)
 	return flow->proxy_port || (flow->flags & WEIR_LEG);
 }
 
-/* The packet's receiver is the proxy, which poses as the server towards a client and as the client towards a server. An
- * error goes to the sender of what it quotes. */
+/* Of a refusal: its receiver is the proxy, which poses as the server towards a client and as the client towards a
+ * server. An error goes to the sender of what it quotes. */
 static __always_inline int is_for_proxy(const struct standing *standing, const struct packet *packet)
 {
 	const struct weir_flow *flow = standing->flow;

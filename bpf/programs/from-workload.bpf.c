@@ -9,11 +9,12 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-/* Goes where the flow goes: the proxy's legs to the local stack, which finds their sockets by their addresses. */
+/* Goes where the flow goes: what a workload sends on a proxied connection to the local stack, which finds the proxy's
+ * sockets by their addresses. A refusal that comes by here may be for either end. */
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet,
 				   const struct standing *standing)
 {
-	if (is_for_proxy(standing, packet))
+	if (is_refusal(skb, packet) ? is_for_proxy(standing, packet) : is_proxied(standing->flow))
 		set_mark(skb, mark_deliver);
 	else if (has_mark(skb, mark_reinject))
 		set_mark(skb, 0);
@@ -32,7 +33,7 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	if (end_both(skb, packet, WEIR_FROM_WORKLOAD))
 		return DROP;
 	/* Else it keeps the mark of a refusal, which to_workload lets pass. */
-	if (flow && is_for_proxy(standing, packet))
+	if (flow && is_proxied(flow))
 		set_mark(skb, mark_deliver);
 	return PASS;
 }
@@ -106,7 +107,8 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 	/* Its Ethernet header names the workload as receiver. */
 	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
 	if (!flow && is_refusal(skb, packet)) {
-		set_mark(skb, 0);
+		/* What nobody remembers is the proxy's if it has a socket for it. */
+		set_mark(skb, has_socket(skb, packet) ? mark_deliver : 0);
 		return PASS;
 	}
 	if (!flow)

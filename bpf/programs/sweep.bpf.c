@@ -9,7 +9,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define JUDGED_PER_RUN 4096
 
 /* Connections of the proxy that have lost their permission, until the agent has closed their sockets. */
-WEIR_MAP(revoked, BPF_MAP_TYPE_HASH, struct weir_flow_key, __u32, 65536, BPF_F_NO_PREALLOC);
+WEIR_MAP(revoked, BPF_MAP_TYPE_HASH, struct weir_flow_key, __u8, 65536, BPF_F_NO_PREALLOC);
 
 /* In memory that the verifier does not know: counting in a register or on the stack would make each round of the loop
  * another state to it ("the sequence of 8193 jumps is too complex"). */
@@ -25,13 +25,13 @@ static long visit(void *map, struct weir_flow_key *key, struct weir_flow *flow, 
 	struct standing standing = { .key = *key, .flow = flow, .forward = 1 };
 	struct packet packet = { .protocol = key->protocol };
 	struct decision decision = {};
-	__u32 flags = flow->flags;
+	__u8 noted = 1;
 
 	(void)map;
 	(void)context;
 	if (key->protocol != IPPROTO_TCP || is_finished(flow) || is_current(flow))
 		return 0;
-	if (flags & WEIR_SOURCE_IS_LOW) {
+	if (flow->flags & WEIR_SOURCE_IS_LOW) {
 		packet.source = key->low;
 		packet.destination = key->high;
 		packet.source_port = key->low_port;
@@ -43,7 +43,7 @@ static long visit(void *map, struct weir_flow_key *key, struct weir_flow *flow, 
 		packet.destination_port = key->low_port;
 	}
 	if (rejudge(0, &packet, &standing, &decision, WEIR_FROM_NETWORK)) {
-		if (is_proxied(flow) && bpf_map_update_elem(&revoked, key, &flags, BPF_ANY))
+		if (is_proxied(flow) && bpf_map_update_elem(&revoked, key, &noted, BPF_ANY))
 			return 1;
 		flow->flags |= WEIR_CUT;
 	}

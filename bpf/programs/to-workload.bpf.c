@@ -138,7 +138,7 @@ static __always_inline __u32 neighbour_to_workload(struct __sk_buff *skb, const 
  *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
  *      address is dropped; else it goes on, to the workload or to the proxy;
  *   6. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
- *      that are not tracked are dropped;
+ *      that are not tracked are answered by resets;
  *   7. an answer to the proxy is remembered as the proxy's and sent round to it;
  *   8. what asks for a connection, and whatever is not tracked, is judged as a new one, ingress only: what a workload
  *      here sent was judged where it came from. What could only be an answer is not. */
@@ -215,7 +215,7 @@ int to_workload(struct __sk_buff *skb)
 	}
 	if (from_proxy) {
 		if (packet.protocol == IPPROTO_TCP && !opens(&packet))
-			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
+			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN, from_proxy);
 		return open_flow(skb, &packet, &standing, &decision, WEIR_LEG);
 	}
 	if (!flow && packet.protocol == IPPROTO_TCP && !opens(&packet)) {

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { loadObject } from './bpf-object.ts';
-import type { Connection } from './datapath-maps.ts';
+import { codecs } from './datapath-codecs.ts';
+import { required } from './datapath-programs.ts';
 import { kernelMap } from './kernel-map.ts';
-import { u32 } from './layout.ts';
-import { codes, layouts } from './layouts.ts';
-import { buildFolder, type FdHandle, native } from './native.ts';
+import { layouts } from './layouts.ts';
+import { buildFolder, native } from './native.ts';
 import { destroySockets, type SocketEnds } from './sockets.ts';
 
 /** Ends connections that have lost their permission without waiting for a packet of theirs. */
@@ -20,17 +20,16 @@ const noPacket = new Uint8Array(14);
 /** Loads the program that judges all connections anew (programs/sweep.bpf.c), over maps that are in force. */
 export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], 'path'>): Revocation {
   const { programs, maps } = loadObject({ ...options, path: resolve(buildFolder, 'sweep.bpf.o') }, ['sweep']);
-  const { sweep } = programs as { sweep: FdHandle };
-  const { revoked } = maps as { revoked: FdHandle };
-  const notes = kernelMap(revoked, 'revoked', layouts.flowKey, u32);
+  const sweep = required(programs, 'sweep');
+  const notes = kernelMap(required(maps, 'revoked'), 'revoked', layouts.flowKey, codecs.present);
   return Object.freeze({
     end(): number {
       let closed = 0;
       for (;;) {
         const judged = native.runProgram(sweep, noPacket, new Uint8Array(), 1).returned;
-        const lost = [...notes.entries()];
-        closed += destroySockets(lost.map(([key, flags]) => proxySocket(key, flags)));
-        notes.deleteBatch(lost.map(([key]) => key));
+        const lost = [...notes.entries()].map(([key]) => key);
+        closed += destroySockets(lost.flatMap(proxySockets));
+        notes.deleteBatch(lost);
         if (judged === 0 && lost.length === 0) return closed;
       }
     },
@@ -40,18 +39,19 @@ export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], '
   });
 }
 
-/** The proxy's end: that of the server towards a client, that of the client towards a server. */
-function proxySocket(key: FlowKey, flags: number): SocketEnds {
-  const low = { address: key.low, port: key.low_port };
-  const high = { address: key.high, port: key.high_port };
-  const sourceIsLow = (flags & codes.flow.sourceIsLow) !== 0;
-  const isLeg = (flags & codes.flow.leg) !== 0;
-  return sourceIsLow === isLeg ? { local: low, remote: high } : { local: high, remote: low };
+/**
+ * Where the proxy may hold a connection: as the server towards its client, or as the client towards its server; when a
+ * source port is used by both, as either.
+ */
+function proxySockets({ low, low_port, high, high_port }: FlowKey): readonly SocketEnds[] {
+  const ends = [
+    { address: low, port: low_port },
+    { address: high, port: high_port },
+  ] as const;
+  return [
+    { local: ends[0], remote: ends[1] },
+    { local: ends[1], remote: ends[0] },
+  ];
 }
 
-type FlowKey = {
-  readonly low: Connection['source']['address'];
-  readonly high: Connection['source']['address'];
-  readonly low_port: number;
-  readonly high_port: number;
-};
+type FlowKey = ReturnType<typeof layouts.flowKey.read>;
