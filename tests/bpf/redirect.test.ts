@@ -232,9 +232,10 @@ for (const family of families)
       test('not proxied, denied: reset at both ends', async () => {
         const name = await establish('alpha', beta, alpha);
         apply(datapath, 'beta', [rule('ingress', 1003, allow)]);
-        await grew('reset-sent', 2n, async () => {
-          assert.equal(await echoes('alpha', name), 'ECONNRESET');
-        });
+        const before = datapath.counters()['reset-sent'];
+        assert.equal(await echoes('alpha', name), 'ECONNRESET');
+        // Connections of earlier tests may still have something to say, and hear the same.
+        assert.ok(datapath.counters()['reset-sent'] - before >= 2n);
         assert.ok(datapath.counters()['permission-lost'] > 0n);
       });
 
