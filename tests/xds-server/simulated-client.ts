@@ -54,7 +54,8 @@ export function simulatedClient(server: XdsServer, options: ClientOptions): Simu
     variant,
     typeUrl,
     peer: { address: 'test', certificate: null, metadata: new Map() },
-    send: (bytes) => {
+    send: (parts) => {
+      const bytes = Buffer.concat(parts);
       const response = variant === 'delta' ? readDelta(bytes) : readSotw(bytes);
       inbox.push(response);
       onResponse?.(response);

@@ -24,16 +24,24 @@ export function answerOf(core: Core, { type, number, client, request }: Answer):
   core.counters.unanswered -= 1;
   const { content } = type;
   type.content = noContent;
-  const { id } = client.client;
-  const about = { stream: number, client: id, typeUrl, nonce: type.nonce };
   if (request.refusal === null) {
     const latencyMs = core.clock.nowMs() - type.sentAtMs;
     countAck(core.counters, latencyMs);
     const { released } = ledger.accepted();
-    if (core.observed()) {
-      const resources = content.stored.map((item) => item.resource.name);
-      core.emit({ kind: 'accepted', ...about, resources, removed: content.removed, latencyMs });
-    }
+    if (!core.observed()) return;
+    const { id } = client.client;
+    const resources = content.stored.map((item) => item.resource.name);
+    const { removed } = content;
+    core.emit({
+      kind: 'accepted',
+      stream: number,
+      client: id,
+      typeUrl,
+      nonce: type.nonce,
+      resources,
+      removed,
+      latencyMs,
+    });
     for (const name of released)
       core.emit({ kind: 'released', stream: number, client: id, ref: { typeUrl, name } });
     return;
@@ -41,7 +49,15 @@ export function answerOf(core: Core, { type, number, client, request }: Answer):
   core.counters.nacks += 1;
   const result = ledger.refused(request.refusal);
   const suspects = result.kind === 'culprit' ? 1 : result.suspects;
-  core.emit({ kind: 'refused', ...about, suspects, detail: request.refusal });
+  core.emit({
+    kind: 'refused',
+    stream: number,
+    client: client.client.id,
+    typeUrl,
+    nonce: type.nonce,
+    suspects,
+    detail: request.refusal,
+  });
   if (result.kind === 'culprit') reportQuarantine(core, type, number, client, result.culprit);
 }
 

@@ -1,7 +1,7 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { RequestLimits } from './limits.ts';
+import type { Listing } from './listing.ts';
 import type { Stored } from './stored.ts';
-import type { Listing } from './view.ts';
 
 /**
  * What a client says it has after a reconnect, `initial_resource_versions`: thousands of names, most

@@ -1,8 +1,9 @@
 import type { Variant } from './events.ts';
 import type { Held } from './held.ts';
 import type { Batch, Ledger } from './ledger.ts';
+import { type Listing, versionOf } from './listing.ts';
 import { entryBytes, type Stored } from './stored.ts';
-import { type Listing, type View, versionOf } from './view.ts';
+import type { View } from './view.ts';
 
 /** The content of one response, and what of its batch goes another way. */
 export interface Composed {
@@ -46,7 +47,10 @@ export function composeAll(view: View, typeUrl: string, limitBytes: number): Com
     const current = wildcard
       ? listing.stored
       : [...names].flatMap((name) => view.lookup(typeUrl, name) ?? []);
-    const oversize = current.filter((item) => entryBytes(item) > limitBytes && !kept.has(item.resource.name));
+    const oversize =
+      listing.largestBytes <= limitBytes
+        ? []
+        : current.filter((item) => entryBytes(item) > limitBytes && !kept.has(item.resource.name));
     const stored =
       kept.size === 0 && oversize.length === 0
         ? current
@@ -86,7 +90,6 @@ function namedPart(
   limitBytes: number,
 ): Part {
   if (batch.kind === 'empty') return { batch, stored: [], removed: [], rest: [], oversize: [] };
-  const before = new Map<string, Held>();
   const stored: Stored[] = [];
   const removed: string[] = [];
   const rest: string[] = [];
@@ -99,10 +102,13 @@ function namedPart(
     else if (bytes + size > limitBytes) rest.push(name);
     else {
       bytes += size;
-      before.set(name, held);
       if (item === undefined) removed.push(name);
       else stored.push(item);
     }
   }
+  if (rest.length === 0 && oversize.length === 0) return { batch, stored, removed, rest, oversize };
+  const before = new Map(batch.before);
+  for (const name of rest) before.delete(name);
+  for (const { item } of oversize) before.delete(item.resource.name);
   return { batch: { kind: batch.kind, before }, stored, removed, rest, oversize };
 }

@@ -5,11 +5,12 @@ import type { Encoder } from './encoder.ts';
 import type { XdsEvent } from './events.ts';
 import type { NameState, Quarantined } from './ledger.ts';
 import type { Limits } from './limits.ts';
+import type { Listing } from './listing.ts';
 import type { XdsServerOptions } from './server.ts';
 import type { Store } from './store.ts';
 import type { Stored } from './stored.ts';
 import type { Turns } from './turns.ts';
-import type { Listing, View } from './view.ts';
+import type { View } from './view.ts';
 import type { Chunk } from './view-chunks.ts';
 
 /** What the streams of one server share. */

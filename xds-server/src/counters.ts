@@ -40,7 +40,8 @@ export function createCounters(): Counters {
 
 export function countAck(counters: Counters, latencyMs: number): void {
   counters.acks += 1;
-  const bucket = boundsMs.findIndex((bound) => latencyMs <= bound);
+  let bucket = 0;
+  while (latencyMs > (boundsMs[bucket] ?? Number.POSITIVE_INFINITY)) bucket += 1;
   counters.ackLatency[bucket] = (counters.ackLatency[bucket] ?? 0) + 1;
 }
 

@@ -1,21 +1,11 @@
-import type { ConnectedClient, Core } from './core.ts';
+import type { Core } from './core.ts';
 import type { Content } from './encoder.ts';
-import type { Variant } from './events.ts';
 import type { Stored } from './stored.ts';
 import type { TypeStream } from './type-stream.ts';
 import type { View } from './view.ts';
 
 /** Renewals within one lifetime: two may be lost. */
 const perTtl = 3;
-const features = {
-  delta: 'xds.config.supports-resource-ttl',
-  sotw: 'xds.config.supports-resource-in-sotw',
-} as const satisfies Record<Variant, string>;
-
-/** Whether a client takes resources that expire; others keep theirs for ever. */
-export function takesTtl({ client }: ConnectedClient, variant: Variant): boolean {
-  return client.node.clientFeatures.has(features[variant]);
-}
 
 type Sent = Pick<Content, 'stored' | 'heartbeats'>;
 

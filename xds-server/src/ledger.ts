@@ -1,10 +1,10 @@
 import type { Claims } from './claims.ts';
 import { asked, type Held, holds, nothing, unknown } from './held.ts';
 import type { RefusalReason } from './in-force.ts';
+import type { Listing } from './listing.ts';
 import type { Stored } from './stored.ts';
 import { includes, noSubscription, type Subscription, type SubscriptionChange } from './subscription.ts';
 import { partition } from './suspects.ts';
-import type { Listing } from './view.ts';
 import type { Chunk } from './view-chunks.ts';
 
 /**
@@ -110,8 +110,8 @@ interface Fresh {
 
 interface Unanswered {
   readonly batch: Batch;
-  /** Names that changed since, with what was sent. */
-  readonly changed: Map<string, Held>;
+  /** Names that changed since, with what was sent; made when the first one does. */
+  changed: Map<string, Held> | null;
 }
 
 export function createLedger(view: LedgerView): Ledger {
@@ -233,6 +233,7 @@ export function createLedger(view: LedgerView): Ledger {
       probation.add(name);
     } else if (suspects.has(name)) return;
     else if (unanswered !== null && inBatch(unanswered.batch, name)) {
+      unanswered.changed ??= new Map();
       if (!unanswered.changed.has(name)) unanswered.changed.set(name, before ?? nothing);
     } else place(name, pendingHeld(name) ?? (fresh === null ? (before ?? nothing) : unknown));
   }
@@ -297,12 +298,13 @@ export function createLedger(view: LedgerView): Ledger {
 
   function takeSets(allowed: boolean): Batch | null {
     if (askedNames.size === 0 && !(allowed && sets.size > 0)) return null;
-    const before = askedNames;
-    askedNames = new Map();
-    if (allowed) {
+    const before = askedNames.size > 0 ? askedNames : sets;
+    if (askedNames.size > 0) {
+      askedNames = new Map();
+      if (!allowed) return { kind: 'names', before };
       for (const [name, held] of sets) before.set(name, held);
-      sets = new Map();
     }
+    sets = new Map();
     return { kind: 'names', before };
   }
 
@@ -330,7 +332,7 @@ export function createLedger(view: LedgerView): Ledger {
       const urgent = fresh !== null || askedNames.size > 0 || groups.length > 0;
       let setsLater = false;
       let removalsLater = false;
-      for (const name of unanswered?.changed.keys() ?? []) {
+      for (const name of unanswered?.changed?.keys() ?? []) {
         if (view.lookup(name) === undefined) removalsLater = true;
         else setsLater = true;
       }
@@ -348,13 +350,13 @@ export function createLedger(view: LedgerView): Ledger {
       else for (const name of names) place(name, before.get(name) ?? unknown);
     },
     sent: (batch) => {
-      unanswered = { batch, changed: new Map() };
+      unanswered = { batch, changed: null };
     },
     accepted: () => {
       const answered = unanswered;
       unanswered = null;
       if (answered === null) return { released: [] };
-      for (const [name, held] of answered.changed) if (includes(subscription, name)) place(name, held);
+      for (const [name, held] of answered.changed ?? []) if (includes(subscription, name)) place(name, held);
       if (answered.batch.kind === 'removals') retryQuarantined();
       if (probation.size === 0) return { released: [] };
       const released = [...probation].filter(
@@ -368,7 +370,7 @@ export function createLedger(view: LedgerView): Ledger {
       const before = answered === null ? new Map<string, Held>() : beforeOf(answered.batch);
       const names = [...before.keys()].filter((name) => includes(subscription, name) && !suspects.has(name));
       const [only] = names;
-      if (only !== undefined && before.size === 1 && answered?.changed.has(only) === false) {
+      if (only !== undefined && before.size === 1 && answered?.changed?.has(only) !== true) {
         return {
           kind: 'culprit',
           culprit: hold(only, before.get(only) ?? unknown, { kind: 'nack', detail }),
@@ -390,7 +392,7 @@ export function createLedger(view: LedgerView): Ledger {
       if (unanswered !== null && inBatch(unanswered.batch, name)) {
         const { batch } = unanswered;
         const held = batch.kind === 'fresh' || batch.kind === 'empty' ? nothing : batch.before.get(name);
-        return { kind: unanswered.changed.has(name) ? 'waiting' : 'sent', held: held ?? unknown };
+        return { kind: unanswered.changed?.has(name) === true ? 'waiting' : 'sent', held: held ?? unknown };
       }
       const held = pendingHeld(name) ?? (fresh === null ? undefined : nothing);
       return held === undefined ? { kind: 'in-force', target: view.lookup(name) } : { kind: 'waiting', held };

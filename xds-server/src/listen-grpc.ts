@@ -4,7 +4,7 @@ import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from './client.ts';
 import type { StatusSource } from './client-status.ts';
 import type { Clock } from './clock.ts';
-import { type Connection, createConnection } from './http2/connection.ts';
+import { type Connection, createConnection, greeting } from './http2/connection.ts';
 import { acceptCall, type GrpcMethod, responseHeaders } from './http2/grpc-call.ts';
 import type { Limits } from './limits.ts';
 import type { ListenAddress, Listening } from './server.ts';
@@ -44,11 +44,11 @@ export async function listenGrpc(address: ListenAddress, options: GrpcOptions): 
   const connections = new Map<Socket, Connection>();
   /** Those that are still at their TLS handshake, too. */
   const sockets = new Set<Socket>();
+  const shared = { streams: limits.streams, greeting: greeting(limits.streams), responseHeaders };
   const accept = (socket: Socket): void => {
     const peer = peerOf(socket);
     const connection = createConnection(socket, {
-      streams: limits.streams,
-      responseHeaders,
+      ...shared,
       accept: (stream, headers) =>
         acceptCall(stream, headers, { methods, peer, clock, requestBytes: limits.requestBytes }),
     });

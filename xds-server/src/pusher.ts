@@ -2,17 +2,20 @@ import { reportQuarantine } from './answers.ts';
 import type { Composed } from './compose.ts';
 import type { ConnectedClient, Core } from './core.ts';
 import type { Content } from './encoder.ts';
-import { dueHeartbeats, scheduleHeartbeat, takesTtl } from './heartbeat.ts';
+import { dueHeartbeats, scheduleHeartbeat } from './heartbeat.ts';
 import type { Batch } from './ledger.ts';
+import { versionOf } from './listing.ts';
 import { waitsFor } from './order.ts';
 import { typeUrls } from './resource-types.ts';
 import { entryBytes } from './stored.ts';
 import type { Transport } from './transport.ts';
 import { progressOf, type TypeStream, unranked } from './type-stream.ts';
-import { type View, versionOf } from './view.ts';
+import type { View } from './view.ts';
 import { endpointsToRepeat } from './warming.ts';
 
-type Outgoing = Pick<Composed, 'batch' | 'stored' | 'removed' | 'version'> & Pick<Content, 'heartbeats'>;
+type Outgoing = Pick<Composed, 'batch' | 'stored' | 'removed' | 'version'>;
+
+const noRenewals: Content['heartbeats'] = Object.freeze([]);
 
 /** Sends what may go now on one stream: at most one unanswered response per type, types in order. */
 export function createPusher(
@@ -78,7 +81,7 @@ export function createPusher(
       core.settled(client, type.typeUrl);
       return;
     }
-    write(type, { ...composed, heartbeats: [] }, client);
+    write(type, composed, noRenewals, client);
   }
 
   /**
@@ -93,31 +96,39 @@ export function createPusher(
     const batch = { kind: 'empty' } as const;
     const nothing = { batch, stored: [], removed: [], version: '' };
     if (transport.variant === 'delta')
-      write(type, { ...nothing, heartbeats: due.map((item) => item.resource) }, client);
-    else if (type.fullState) write(type, { ...type.compose(batch, type.ledger), heartbeats: [] }, client);
-    else write(type, { ...nothing, stored: due, version: versionOf(due), heartbeats: [] }, client);
+      write(
+        type,
+        nothing,
+        due.map((item) => item.resource),
+        client,
+      );
+    else if (type.fullState) write(type, type.compose(batch, type.ledger), noRenewals, client);
+    else write(type, { ...nothing, stored: due, version: versionOf(due) }, noRenewals, client);
   }
 
-  function write(type: TypeStream, outgoing: Outgoing, client: ConnectedClient): void {
+  function write(
+    type: TypeStream,
+    outgoing: Outgoing,
+    heartbeats: Content['heartbeats'],
+    client: ConnectedClient,
+  ): void {
     const { typeUrl } = type;
-    const { batch, stored, removed, version, heartbeats } = outgoing;
-    const ttl = takesTtl(client, transport.variant);
+    const { batch, stored, removed, version } = outgoing;
+    const { ttl } = type;
     const content = { variant: transport.variant, typeUrl, stored, removed, heartbeats, ttl, version };
-    const { bytes, nonce, serial } = core.encoder.encode(content, type.nonceSerial);
+    const { parts, bytes, nonce, serial } = core.encoder.encode(content, type.nonceSerial);
     type.ledger.sent(batch);
     type.nonce = nonce;
     type.nonceSerial = serial;
     type.sentAtMs = clock.nowMs();
     type.content = { stored, removed };
     counters.pushes += 1;
-    counters.pushedBytes += bytes.length;
+    counters.pushedBytes += bytes;
     counters.unanswered += 1;
-    transport.send(bytes);
+    transport.send(parts);
     if (ttl) scheduleHeartbeat(core, type, { stored, heartbeats }, wake);
-    const endpoints = transport.variant === 'delta' ? types.get(typeUrls.endpoint) : undefined;
-    if (typeUrl === typeUrls.cluster && endpoints !== undefined) {
-      endpoints.ledger.askAgain(endpointsToRepeat(stored));
-    }
+    if (transport.variant === 'delta' && typeUrl === typeUrls.cluster && types.size > 1)
+      types.get(typeUrls.endpoint)?.ledger.askAgain(endpointsToRepeat(stored));
     if (!core.observed()) return;
     core.emit({
       kind: 'pushed',
@@ -127,7 +138,7 @@ export function createPusher(
       nonce,
       resources: stored.length,
       removed: removed.length,
-      bytes: bytes.length,
+      bytes,
     });
   }
 

@@ -160,7 +160,7 @@ export function createSession(core: Core, transport: Transport): Session {
       exhausted(`more than ${core.limits.typesPerStream} types on one stream`);
       return;
     }
-    const type = known ?? createTypeStream(core, view, typeUrl, transport.variant, wake);
+    const type = known ?? createTypeStream(core, client.client.node, view, typeUrl, transport.variant, wake);
     types.set(typeUrl, type);
     if (request.variant === 'delta') handleDelta(type, request, client, known === undefined);
     else handleSotw(type, request, client, known === undefined);

@@ -25,7 +25,7 @@ function answering(source: StatusSource, call: GrpcCall, once: boolean): CallRea
     message: (bytes) => {
       try {
         const response = clientStatus(source, fromBinary(ClientStatusRequestSchema, bytes));
-        call.send(toBinary(ClientStatusResponseSchema, response));
+        call.send([toBinary(ClientStatusResponseSchema, response)]);
         if (once) done();
       } catch (error) {
         const details = error instanceof Error ? error.message : String(error);

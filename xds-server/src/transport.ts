@@ -24,8 +24,8 @@ export interface Transport {
   /** Of a single service, such as LDS; null: aggregated, each request says its type. */
   readonly typeUrl: string | null;
   readonly peer: Peer;
-  /** Sends one serialized response. The bytes are shared: do not write to them. */
-  readonly send: (bytes: Uint8Array) => void;
+  /** Sends one serialized response, in parts that follow each other. They are shared: do not write to them. */
+  readonly send: (parts: readonly Uint8Array[]) => void;
   readonly end: (status: EndStatus) => void;
 }
 

@@ -1,3 +1,4 @@
+import type { ClientNode } from './client.ts';
 import { type Compose, type Composed, composeAll, composePart } from './compose.ts';
 import { type Core, poisonKey } from './core.ts';
 import type { Variant } from './events.ts';
@@ -12,6 +13,8 @@ export interface TypeStream {
   readonly rank: number;
   /** State-of-the-world answers that carry everything. */
   readonly fullState: boolean;
+  /** Whether the client takes resources that expire. */
+  readonly ttl: boolean;
   readonly ledger: Ledger;
   readonly compose: Compose;
   readonly unwatch: () => void;
@@ -33,11 +36,18 @@ export interface TypeStream {
 /** Of a type that waits for no answer. */
 export const noContent: TypeStream['content'] = Object.freeze({ stored: [], removed: [] });
 
+/** Client features that say so (xds_protocol, "TTL"). */
+const features = {
+  delta: 'xds.config.supports-resource-ttl',
+  sotw: 'xds.config.supports-resource-in-sotw',
+} as const satisfies Record<Variant, string>;
+
 /** Types without a place in the order come last; they wait for nobody. */
 export const unranked = 99;
 
 export function createTypeStream(
   core: Core,
+  node: ClientNode,
   view: View,
   typeUrl: string,
   variant: Variant,
@@ -60,6 +70,7 @@ export function createTypeStream(
     typeUrl,
     rank: rank ?? unranked,
     fullState,
+    ttl: takesTtl(node, variant),
     ledger,
     compose: fullState
       ? composeAll(view, typeUrl, responseBytes)
@@ -77,6 +88,11 @@ export function createTypeStream(
     cancelHeartbeat: null,
     heartbeatDue: false,
   };
+}
+
+/** Whether a client takes resources that expire; others keep theirs for ever. */
+function takesTtl(node: ClientNode, variant: Variant): boolean {
+  return node.clientFeatures.has(features[variant]);
 }
 
 export function progressOf({ typeUrl, ledger }: TypeStream): Progress {

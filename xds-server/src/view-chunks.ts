@@ -1,5 +1,5 @@
+import type { Listing } from './listing.ts';
 import { entryBytes, type Stored } from './stored.ts';
-import type { Listing } from './view.ts';
 
 /** A part of a listing that fits one response. The same value for every stream, so that its bytes are too. */
 export interface Chunk {

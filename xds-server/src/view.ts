@@ -1,14 +1,8 @@
+import { createListingKeeper, type Listing, type ListingKeeper } from './listing.ts';
 import type { Stored } from './stored.ts';
 
 /** Resources of one layer by type URL, then name. */
 export type Layer = Map<string, Map<string, Stored>>;
-
-/** Everything that a view holds of one type. The same value until something changes. */
-export interface Listing {
-  readonly stored: readonly Stored[];
-  /** Sixteen hex digits that follow from the content; state-of-the-world sends them as `version_info`. */
-  readonly version: string;
-}
 
 /** Told which name changed, and what stood there before. */
 export type Watcher = (name: string, before: Stored | undefined) => void;
@@ -27,7 +21,7 @@ export interface View {
 /** A stack of layers, looked through from the last to the first; nothing is copied. */
 export function createView(layers: readonly string[], layer: (name: string) => Layer | undefined): View {
   const topDown = [...layers].reverse();
-  const listings = new Map<string, Listing>();
+  const listings = new Map<string, ListingKeeper>();
   const watchers = new Map<string, Set<Watcher>>();
 
   function lookup(typeUrl: string, name: string): Stored | undefined {
@@ -38,17 +32,23 @@ export function createView(layers: readonly string[], layer: (name: string) => L
     return undefined;
   }
 
-  function listing(typeUrl: string): Listing {
-    const known = listings.get(typeUrl);
-    if (known !== undefined) return known;
+  function everything(typeUrl: string): readonly Stored[] {
     const merged = new Map<string, Stored>();
     for (const layerName of layers) {
       for (const [name, item] of layer(layerName)?.get(typeUrl) ?? []) merged.set(name, item);
     }
-    const all = [...merged.values()];
-    const fresh = Object.freeze({ stored: all, version: versionOf(all) });
-    listings.set(typeUrl, fresh);
-    return fresh;
+    return [...merged.values()];
+  }
+
+  function listing(typeUrl: string): Listing {
+    const keeper =
+      listings.get(typeUrl) ??
+      createListingKeeper(
+        () => everything(typeUrl),
+        (name) => lookup(typeUrl, name),
+      );
+    listings.set(typeUrl, keeper);
+    return keeper.current();
   }
 
   return Object.freeze({
@@ -70,19 +70,8 @@ export function createView(layers: readonly string[], layer: (name: string) => L
       };
     },
     changed: (typeUrl, name, before) => {
-      listings.delete(typeUrl);
+      listings.get(typeUrl)?.changed(name);
       for (const watcher of watchers.get(typeUrl) ?? []) watcher(name, before);
     },
   } satisfies View);
-}
-
-/** The version of a set of resources: their digests summed up, so that order does not matter. */
-export function versionOf(items: readonly Stored[]): string {
-  let high = 0;
-  let low = 0;
-  for (const { digest } of items) {
-    high = (high + digest[0]) >>> 0;
-    low = (low + digest[1]) >>> 0;
-  }
-  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
 }

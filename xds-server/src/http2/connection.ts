@@ -16,13 +16,13 @@ import {
   words,
 } from './frames.ts';
 import { createHpackDecoder } from './hpack.ts';
-import { nextFrames, type OutgoingMessage, outgoingMessage } from './message-frames.ts';
+import { isBegun, isSent, nextFrames, type OutgoingMessage, outgoingMessage } from './message-frames.ts';
 import { type RequestHeaders, requestHeaders } from './request-headers.ts';
 
 /** The server's end of one stream. */
 export interface ServerStream {
-  /** Sends one gRPC message. What the peer's windows do not let through waits; the bytes are not copied. */
-  readonly send: (message: Uint8Array) => void;
+  /** Sends one gRPC message, in parts. What the peer's windows do not let through waits. */
+  readonly send: (parts: readonly Uint8Array[]) => void;
   /**
    * Ends the stream with this header block: trailers, or, when nothing was sent, all there is. What
    * waits goes first, or, with `discard`, not at all.
@@ -46,6 +46,8 @@ export interface StreamReader {
 export interface ConnectionOptions {
   /** Streams open at once on one connection. */
   readonly streams: number;
+  /** What `greeting` made of that number. */
+  readonly greeting: Uint8Array;
   /** A header block that stands before the first message. */
   readonly responseHeaders: Uint8Array;
   readonly accept: (stream: ServerStream, headers: RequestHeaders) => StreamReader;
@@ -72,6 +74,7 @@ interface StreamState {
   /** Only once something has to wait. */
   queue: OutgoingMessage[] | null;
   trailers: Uint8Array | null;
+  over: boolean;
   /** Has its trailers waited for a whole tick? */
   lingers: boolean;
 }
@@ -104,6 +107,18 @@ const silent: StreamReader = Object.freeze({
   gone: () => undefined,
 });
 
+/** What a server says first: its settings, the same for all connections. */
+export function greeting(streams: number): Uint8Array {
+  return Buffer.concat([
+    settingsFrame([
+      [settingId.maxConcurrentStreams, streams],
+      [settingId.initialWindowSize, receiveWindow],
+      [settingId.maxHeaderListSize, headerListBytes],
+    ]),
+    frame(frameType.windowUpdate, 0, 0, words(receiveWindow - defaultWindow)),
+  ]);
+}
+
 /**
  * The server's side of HTTP/2 (RFC 9113) as far as gRPC uses it: no push, no priorities, no
  * compression of what it sends. Frames that break the protocol end the connection with GOAWAY; a peer
@@ -129,16 +144,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   let pinged = false;
   let idle = false;
 
-  socket.write(
-    Buffer.concat([
-      settingsFrame([
-        [settingId.maxConcurrentStreams, options.streams],
-        [settingId.initialWindowSize, receiveWindow],
-        [settingId.maxHeaderListSize, headerListBytes],
-      ]),
-      frame(frameType.windowUpdate, 0, 0, words(receiveWindow - defaultWindow)),
-    ]),
-  );
+  socket.write(options.greeting);
   socket.on('data', receive);
   socket.on('drain', () => {
     alive = true;
@@ -150,7 +156,10 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
 
   function lose(reason: string): void {
     closed = true;
-    for (const { reader } of streams.values()) reader.gone(reason);
+    for (const stream of streams.values()) {
+      stream.over = true;
+      stream.reader.gone(reason);
+    }
     streams.clear();
   }
 
@@ -182,10 +191,15 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     socket.write(frame(frameType.resetStream, 0, id, words(code)));
   }
 
+  function forget(stream: StreamState): void {
+    stream.over = true;
+    streams.delete(stream.id);
+  }
+
   /** Ends one stream for the peer's fault. */
   function failStream(stream: StreamState, code: ErrorCode, reason: string): void {
     reset(stream.id, code);
-    streams.delete(stream.id);
+    forget(stream);
     stream.reader.gone(reason);
   }
 
@@ -314,7 +328,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
 
   /** A peer that does not take what is sent may not send either. */
   function returnWindow(stream: StreamState): void {
-    if (stream.unreturned < receiveWindow / 2 || stream.queue !== null || !streams.has(stream.id)) return;
+    if (stream.unreturned < receiveWindow / 2 || stream.queue !== null || stream.over) return;
     socket.write(frame(frameType.windowUpdate, 0, stream.id, words(stream.unreturned)));
     stream.unreturned = 0;
   }
@@ -394,12 +408,13 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       answered: false,
       queue: null,
       trailers: null,
+      over: false,
       lingers: false,
     };
     streams.set(id, stream);
     stream.reader = options.accept(
       {
-        send: (message) => send(stream, message),
+        send: (parts) => send(stream, parts),
         end: (trailers, discard) => end(stream, trailers, discard),
         congested: () => stream.queue !== null || socket.writableLength > unwrittenBytes,
       },
@@ -414,9 +429,10 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     else if (++resets > resetsPerTick) fail(errorCode.enhanceYourCalm, 'too many streams were reset');
     else {
       const stream = streams.get(id);
-      streams.delete(id);
       abandoned.delete(id);
-      stream?.reader.gone('cancelled by the client');
+      if (stream === undefined) return;
+      forget(stream);
+      stream.reader.gone('cancelled by the client');
     }
   }
 
@@ -482,28 +498,25 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     }
   }
 
-  function send(stream: StreamState, message: Uint8Array): void {
-    if (!streams.has(stream.id) || stream.trailers !== null) return;
-    const outgoing = outgoingMessage(message, stream.id);
-    if (stream.queue !== null) {
-      stream.queue.push(outgoing);
-      return;
+  function send(stream: StreamState, parts: readonly Uint8Array[]): void {
+    if (stream.over || stream.trailers !== null) return;
+    const message = outgoingMessage(parts, stream.id);
+    const { whole, bytes } = message;
+    if (stream.queue !== null) stream.queue.push(message);
+    else if (stream.answered && whole !== null && bytes <= sendWindow && bytes <= stream.sendWindow) {
+      sendWindow -= bytes;
+      stream.sendWindow -= bytes;
+      socket.write(whole);
+    } else {
+      stream.queue = [message];
+      socket.cork();
+      if (!stream.answered) {
+        stream.answered = true;
+        socket.write(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
+      }
+      flush(stream);
+      socket.uncork();
     }
-    const { payloadBytes } = outgoing;
-    if (stream.answered && payloadBytes <= sendWindow && payloadBytes <= stream.sendWindow) {
-      sendWindow -= payloadBytes;
-      stream.sendWindow -= payloadBytes;
-      socket.write(outgoing.frames);
-      return;
-    }
-    stream.queue = [outgoing];
-    socket.cork();
-    if (!stream.answered) {
-      stream.answered = true;
-      socket.write(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
-    }
-    flush(stream);
-    socket.uncork();
   }
 
   /** Sends what the windows let through, and the trailers when nothing is left. */
@@ -512,13 +525,12 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     for (let first = queue?.[0]; queue !== null && first !== undefined; first = queue[0]) {
       const window = Math.min(sendWindow, stream.sendWindow);
       if (window <= 0) return;
-      const before = first.sentBytes;
-      socket.write(nextFrames(first, id, window));
-      const sent = first.sentBytes - before;
-      sendWindow -= sent;
-      stream.sendWindow -= sent;
+      const { frames, bytes } = nextFrames(first, id, window);
+      socket.write(frames);
+      sendWindow -= bytes;
+      stream.sendWindow -= bytes;
       stream.lingers = false;
-      if (first.sentBytes === first.payloadBytes) queue.shift();
+      if (isSent(first)) queue.shift();
     }
     stream.queue = null;
     if (stream.trailers !== null) finish(stream, stream.trailers);
@@ -529,12 +541,13 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   }
 
   function end(stream: StreamState, trailers: Uint8Array, discard: boolean): void {
-    if (!streams.has(stream.id) || stream.trailers !== null) return;
+    if (stream.over || stream.trailers !== null) return;
     stream.trailers = trailers;
     if (stream.queue !== null && discard) {
-      if ((stream.queue[0]?.sentBytes ?? 0) > 0) {
+      const [first] = stream.queue;
+      if (first !== undefined && isBegun(first)) {
         // Half a message stands before the trailers, so they cannot be said.
-        streams.delete(stream.id);
+        forget(stream);
         reset(stream.id, errorCode.enhanceYourCalm);
         return;
       }
@@ -544,7 +557,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   }
 
   function finish(stream: StreamState, trailers: Uint8Array): void {
-    streams.delete(stream.id);
+    forget(stream);
     socket.cork();
     socket.write(frame(frameType.headers, flags.endHeaders | flags.endStream, stream.id, trailers));
     if (!stream.peerEnded) reset(stream.id, errorCode.noError);
@@ -569,7 +582,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       for (const stream of streams.values()) {
         if (stream.trailers === null) continue;
         if (stream.lingers) {
-          streams.delete(stream.id);
+          forget(stream);
           reset(stream.id, errorCode.enhanceYourCalm);
         } else stream.lingers = true;
       }

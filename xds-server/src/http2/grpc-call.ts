@@ -8,8 +8,8 @@ import type { RequestHeaders } from './request-headers.ts';
 /** The server's end of one gRPC call. */
 export interface GrpcCall {
   readonly peer: Peer;
-  /** Sends one message. */
-  readonly send: (message: Uint8Array) => void;
+  /** Sends one message, in parts that follow each other. */
+  readonly send: (parts: readonly Uint8Array[]) => void;
   readonly end: (status: EndStatus) => void;
 }
 
@@ -104,9 +104,9 @@ export function acceptCall(
   }
   const reader = method({
     peer: Object.freeze({ ...options.peer, metadata: headers }),
-    send: (message) => {
+    send: (parts) => {
       sent = true;
-      stream.send(message);
+      stream.send(parts);
     },
     end,
   });
