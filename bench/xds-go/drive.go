@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sort"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -33,12 +35,14 @@ type fleet struct {
 	cancel      context.CancelFunc
 	context     context.Context
 	connections []*grpc.ClientConn
+	// By number of the stream.
+	cancels map[int]context.CancelFunc
 }
 
 // newFleet makes the connections that streams share evenly; 0 gives each stream its own.
 func newFleet(run order, streams int, address string) (*fleet, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &fleet{delta: run.Delta, address: address, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx}
+	f := &fleet{delta: run.Delta, address: address, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx, cancels: map[int]context.CancelFunc{}}
 	count := run.Connections
 	if count == 0 {
 		count = streams
@@ -90,15 +94,15 @@ func (f *fleet) dial() (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(1<<30), grpc.WaitForReady(true)))
 }
 
-// open runs one stream until the fleet is cancelled, acknowledging what comes.
-func (f *fleet) open(number int, request []byte, withVersions bool) {
+// open runs one stream until it is cancelled, acknowledging what comes.
+func (f *fleet) open(ctx context.Context, number int, request []byte, withVersions bool) {
 	fail := func(err error) {
-		if f.context.Err() == nil {
+		if ctx.Err() == nil {
 			f.failures <- fmt.Errorf("stream %d: %w", number, err)
 		}
 	}
 	connection := f.connections[number%len(f.connections)]
-	stream, err := connection.NewStream(f.context, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, f.method())
+	stream, err := connection.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, f.method())
 	if err != nil {
 		fail(err)
 		return
@@ -108,12 +112,13 @@ func (f *fleet) open(number int, request []byte, withVersions bool) {
 		return
 	}
 	for {
-		var message []byte
+		var message mem.BufferSlice
 		if err := stream.RecvMsg(&message); err != nil {
 			fail(err)
 			return
 		}
 		read, err := readResponse(message, withVersions)
+		message.Free()
 		if err != nil {
 			fail(err)
 			return
@@ -132,19 +137,49 @@ func (f *fleet) open(number int, request []byte, withVersions bool) {
 
 func (f *fleet) start(streams int, versions map[string]string) error {
 	for number := range streams {
-		request, err := proto.Marshal(f.first(number, versions))
-		if err != nil {
+		if err := f.startOne(number, versions); err != nil {
 			return err
 		}
-		go f.open(number, request, false)
 	}
 	return nil
 }
 
-// all waits until each stream has got this many resources, and returns the bytes that took.
-func (f *fleet) all(streams, resources int) (int, error) {
+func (f *fleet) startOne(number int, versions map[string]string) error {
+	request, err := proto.Marshal(f.first(number, versions))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(f.context)
+	f.cancels[number] = cancel
+	go f.open(ctx, number, request, false)
+	return nil
+}
+
+// replace closes a stream with its connection, and opens another in its place.
+func (f *fleet) replace(number, by int) error {
+	f.cancels[number]()
+	delete(f.cancels, number)
+	place := number % len(f.connections)
+	if err := f.connections[place].Close(); err != nil {
+		return err
+	}
+	connection, err := f.dial()
+	if err != nil {
+		return err
+	}
+	f.connections[place] = connection
+	return f.startOne(by, nil)
+}
+
+// numbers of the streams that are open.
+func (f *fleet) numbers() []int {
+	return slices.Collect(maps.Keys(f.cancels))
+}
+
+// all waits until each of these streams has got this many resources, and returns the bytes that took.
+func (f *fleet) all(streams []int, resources int) (int, error) {
 	missing := map[int]int{}
-	for number := range streams {
+	for _, number := range streams {
 		missing[number] = resources
 	}
 	bytes := 0
@@ -152,6 +187,9 @@ func (f *fleet) all(streams, resources int) (int, error) {
 	for len(missing) > 0 {
 		select {
 		case got := <-f.arrivals:
+			if _, waits := missing[got.stream]; !waits {
+				continue
+			}
 			bytes += got.bytes
 			missing[got.stream] -= got.resources
 			if missing[got.stream] <= 0 {
@@ -203,14 +241,7 @@ func drive(address, controlPath string, text string) error {
 var scenarios = map[string]func(order, string, *control) (figures, error){
 	"push":      push,
 	"reconnect": reconnect,
-}
-
-// sampleEvery is how often memory is looked at; growth is what its last third has over its second.
-const sampleEvery = 2 * time.Second
-
-func median(values []int64) int64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	"soak":      soak,
 }
 
 // push opens the streams (first load), then changes one resource again and again, each time when
@@ -229,7 +260,7 @@ func push(run order, address string, control *control) (figures, error) {
 	if err := fleet.start(run.Streams, nil); err != nil {
 		return nil, err
 	}
-	if _, err := fleet.all(run.Streams, run.Resources); err != nil {
+	if _, err := fleet.all(fleet.numbers(), run.Resources); err != nil {
 		return nil, err
 	}
 	loaded := time.Since(begin)
@@ -242,8 +273,6 @@ func push(run order, address string, control *control) (figures, error) {
 		perAnswer = 1
 	}
 	var times []float64
-	var samples []int64
-	sampled := time.Now()
 	bytes := 0
 	begin = time.Now()
 	for revision := 1; time.Since(begin) < run.For || revision <= run.Rounds; revision++ {
@@ -251,28 +280,17 @@ func push(run order, address string, control *control) (figures, error) {
 		if _, err := control.ask("change %d %d", revision%run.Resources, revision); err != nil {
 			return nil, err
 		}
-		size, err := fleet.all(run.Streams, perAnswer)
+		size, err := fleet.all(fleet.numbers(), perAnswer)
 		if err != nil {
 			return nil, err
 		}
 		bytes += size
 		times = append(times, float64(time.Since(start).Microseconds())/1e3)
-		if time.Since(sampled) > sampleEvery {
-			sampled = time.Now()
-			now, err := control.stats()
-			if err != nil {
-				return nil, err
-			}
-			samples = append(samples, now.RSSBytes)
-		}
 	}
 	took := time.Since(begin)
 	after, err := control.stats()
 	if err != nil {
 		return nil, err
-	}
-	if len(samples) == 0 {
-		samples = append(samples, before.RSSBytes)
 	}
 	pushes := float64(len(times) * run.Streams)
 	sort.Float64s(times)
@@ -283,7 +301,6 @@ func push(run order, address string, control *control) (figures, error) {
 		"cpuMicrosPerPush":   (after.CPUMilliseconds - before.CPUMilliseconds) * 1e3 / pushes,
 		"allHaveItMs":        times[len(times)/2],
 		"bytesPerPush":       float64(bytes) / pushes,
-		"soakGrowthKiB":      float64(median(samples[len(samples)*2/3:])-median(samples[len(samples)/3:len(samples)*2/3+1])) / 1024,
 		"kibibytesPerStream": float64(before.RSSBytes-idle.RSSBytes) / 1024 / float64(run.Streams),
 	}, nil
 }
@@ -298,7 +315,7 @@ func reconnect(run order, address string, control *control) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	go scout.open(0, request, true)
+	go scout.open(scout.context, 0, request, true)
 	versions := map[string]string{}
 	for len(versions) < run.Resources {
 		select {
@@ -328,7 +345,7 @@ func reconnect(run order, address string, control *control) (figures, error) {
 	if _, err := control.ask("change 0 1"); err != nil {
 		return nil, err
 	}
-	bytes, err := fleet.all(run.Streams, 1)
+	bytes, err := fleet.all(fleet.numbers(), 1)
 	if err != nil {
 		return nil, err
 	}
