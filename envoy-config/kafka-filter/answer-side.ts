@@ -296,11 +296,12 @@ export class AnswerSide {
   }
 
   private keep(bytes: Uint8Array, size: i32): boolean {
-    const before: i32 = this.hold.bytes.length;
+    if (!this.tools.hold(this.hold.growth(size))) {
+      this.reason = REASON_MEMORY;
+      return false;
+    }
     this.hold.append(bytes, 0, size);
-    if (this.tools.hold(this.hold.bytes.length - before)) return true;
-    this.reason = REASON_MEMORY;
-    return false;
+    return true;
   }
 
   private flushHold(): void {

@@ -99,11 +99,10 @@ export class Connection {
 
   private keep(bytes: Uint8Array, start: i32, end: i32): boolean {
     if (start >= end) return true;
-    const before: i32 = this.hold.bytes.length;
     // What is kept together has at most a frame and a callback's bytes, so this stays far from 31 bits.
-    if (!this.tools.hold(end - start)) return false;
+    if (!this.tools.hold(this.hold.growth(end - start))) return false;
     this.hold.append(bytes, start, end);
-    return this.tools.hold(this.hold.bytes.length - before - (end - start));
+    return true;
   }
 
   /** Forgets the first bytes of the hold. */

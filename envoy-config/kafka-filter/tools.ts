@@ -40,9 +40,10 @@ export class Tools {
     this.reports = new Reports(host);
   }
 
-  /** Accounts for bytes that are held from now on, or no more; false when they are too many. */
+  /** Accounts for bytes that are held from now on, or no more; false, and nothing changed, when they are too many. */
   hold(bytes: i32): boolean {
+    if (bytes > this.limits.heldBytes - this.held) return false;
     this.held += bytes;
-    return this.held <= this.limits.heldBytes;
+    return true;
   }
 }

@@ -9,12 +9,19 @@ export class Writer {
     this.bytes = new Uint8Array(capacity);
   }
 
-  /** Makes room for so many more bytes. */
-  reserve(more: i32): void {
-    if (this.bytes.length - this.size >= more) return;
+  /** How much more memory it takes with so many more bytes. */
+  growth(more: i32): i32 {
+    if (this.bytes.length - this.size >= more) return 0;
     let capacity: i32 = this.bytes.length < 64 ? 64 : this.bytes.length;
     while (capacity - this.size < more) capacity = capacity * 2;
-    const grown = new Uint8Array(capacity);
+    return capacity - this.bytes.length;
+  }
+
+  /** Makes room for so many more bytes. */
+  reserve(more: i32): void {
+    const growth: i32 = this.growth(more);
+    if (growth === 0) return;
+    const grown = new Uint8Array(this.bytes.length + growth);
     grown.set(this.bytes.subarray(0, this.size), 0);
     this.bytes = grown;
   }
