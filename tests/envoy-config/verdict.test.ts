@@ -197,6 +197,22 @@ test('a gRPC call is refused with trailers only and status 7', async () => {
   assert.equal(refused.body, '');
 });
 
+test('only what Envoy answers as gRPC gets the words of gRPC', async () => {
+  for (const type of ['application/grpc-web', 'application/json']) {
+    const text = await ask(port.one, `PUT /x HTTP/1.1\r\nHost: s\r\nContent-Type: ${type}\r\n\r\n`);
+    assert.match(text, /^HTTP\/1\.1 403 .*\r\n\r\nAccess denied\r\n$/s);
+  }
+  // The routes refuse the first, the verdict filter the second.
+  const grpc = { ':method': 'PUT', 'content-type': 'application/grpc+proto', te: 'trailers' };
+  for (const [to, path] of [
+    [port.one, '/x'],
+    [port.pair, '/put'],
+  ] as const) {
+    const { headers } = await client.call(network.serverAddress, to, { ...grpc, ':path': path });
+    assert.deepEqual([headers['grpc-status'], headers['grpc-message']], ['7', 'Access denied']);
+  }
+});
+
 test('both sides of a pair must agree, and each request names what decided', async () => {
   const host = 'Host: good\r\n\r\n';
   assert.equal(await status(port.pair, `GET /public HTTP/1.1\r\n${host}`), 200);

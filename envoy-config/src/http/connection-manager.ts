@@ -1,5 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { ComparisonFilter_Op as Comparison } from '@weir/xds-ts/envoy/config/accesslog/v3/accesslog';
+import {
+  type AccessLogFilterSchema,
+  ComparisonFilter_Op as Comparison,
+} from '@weir/xds-ts/envoy/config/accesslog/v3/accesslog';
 import { ApiVersion } from '@weir/xds-ts/envoy/config/core/v3/config_source';
 import { RouterSchema } from '@weir/xds-ts/envoy/extensions/filters/http/router/v3/router';
 import {
@@ -7,6 +10,8 @@ import {
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
+  type LocalReplyConfigSchema,
+  type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { accessLog } from '../access-log-config.ts';
@@ -21,11 +26,48 @@ import { refusalBody } from './route-action.ts';
 import { verdictFilterOf } from './verdict-filter.ts';
 
 /**
- * Statuses of the replies that Envoy makes by itself where policy refuses: 403 for what the verdict filter and
- * the list of upgrades refuse, 404 where there is no route or path. A mapper sees no reply of a server.
- * (CEL on the reply's details would say it more closely, for twice the memory of a listener.)
+ * The words of the replies that Envoy makes by itself where policy refuses: 403 for what routes, the verdict filter
+ * and the list of upgrades refuse, 404 where there is no route or path. A mapper sees no reply of a server. (CEL on
+ * the reply's details would say it more closely, for twice the memory of a listener.) A gRPC caller reads the body as
+ * a message, where a line break would be a blemish.
  */
-const refusalStatuses = [403, 404];
+function refusalWords(): MessageInitShape<typeof LocalReplyConfigSchema> {
+  const refusals = [status(Comparison.GE, 403), status(Comparison.LE, 404)];
+  return {
+    mappers: [mapper([...refusals, grpcRequest], refusalBody.trimEnd()), mapper(refusals, refusalBody)],
+  };
+}
+
+type Filter = MessageInitShape<typeof AccessLogFilterSchema>;
+
+function mapper(filters: Filter[], text: string): MessageInitShape<typeof ResponseMapperSchema> {
+  return {
+    filter: { filterSpecifier: { case: 'andFilter', value: { filters } } },
+    statusCode: 403,
+    body: { specifier: { case: 'inlineString', value: text } },
+  };
+}
+
+function status(op: Comparison, value: number): Filter {
+  const comparison = { op, value: { defaultValue: value, runtimeKey: `weir.refusal.${value}` } };
+  return { filterSpecifier: { case: 'statusCodeFilter', value: { comparison } } };
+}
+
+/** What Envoy takes for gRPC, and so answers as gRPC. */
+const grpcRequest: Filter = {
+  filterSpecifier: {
+    case: 'headerFilter',
+    value: {
+      header: {
+        name: 'content-type',
+        headerMatchSpecifier: {
+          case: 'stringMatch',
+          value: { matchPattern: { case: 'safeRegex', value: { regex: 'application/grpc(\\+.*)?' } } },
+        },
+      },
+    },
+  },
+};
 
 /**
  * The HTTP side of a class: changes as little as Envoy can of what passes, and leaves no room for a
@@ -87,23 +129,7 @@ function connectionManager(
     generateRequestId: false,
     preserveExternalRequestId: true,
     serverHeaderTransformation: ServerHeader.PASS_THROUGH,
-    localReplyConfig: {
-      mappers: refusalStatuses.map((status) => ({
-        filter: {
-          filterSpecifier: {
-            case: 'statusCodeFilter',
-            value: {
-              comparison: {
-                op: Comparison.EQ,
-                value: { defaultValue: status, runtimeKey: `weir.refusal.${status}` },
-              },
-            },
-          },
-        },
-        statusCode: 403,
-        body: { specifier: { case: 'inlineString', value: refusalBody } },
-      })),
-    },
+    localReplyConfig: refusalWords(),
     accessLog: settings.accessLog ? [accessLog()] : [],
   };
 }

@@ -5,7 +5,7 @@ const client = new Client(process.argv[2] ?? '', credentials.createInsecure());
 const write = (text: string) => Buffer.from(text);
 const read = (bytes: Buffer) => bytes.toString();
 const path = (name: string) => `/pkg.Greeter/${name}`;
-const failure = ({ code, details }: ServiceError) => `${code} ${details.trim()}`;
+const failure = ({ code, details }: ServiceError) => `${code} ${details}`;
 
 function unary(name: string): Promise<string> {
   return new Promise((done) => {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -116,5 +115,5 @@ func reflect(ctx context.Context, connection *grpc.ClientConn) ([]string, int) {
 }
 
 func show(err error) string {
-	return status.Code(err).String() + ": " + strings.TrimSpace(status.Convert(err).Message())
+	return status.Code(err).String() + ": " + status.Convert(err).Message()
 }
