@@ -65,6 +65,7 @@ export {
   type PacketRunner,
   type PacketRunnerOptions,
 } from './packet-runner.ts';
+export { lookUpPolicy, type PolicyEntry, policyEntries, type SideOfPolicy } from './policy-lookup.ts';
 export { type Feature, probeFeatures } from './probe.ts';
 export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';

@@ -38,15 +38,17 @@ describe('seeing what the kernel does', () => {
     const before = await json('bpf', 'outcomes', 'list');
     const refused = await run('trace', '--from', 'xwing', '--to', 'deathstar', '--port', '80');
     assert.match(refused, /^xwing 10\.77\.0\.3:40000 -> deathstar 10\.77\.0\.1:80 TCP\n/);
+    assert.match(refused, /\n {2}ingress of subject \d+, peer identity \d+, generation \d+: no entry\n/);
     assert.match(refused, /kernel: denied, ingress: policy-default-deny/);
     assert.match(refused, /deathstar\.yaml:\d+/);
     const { port } = (await stage.status()).classes[0] ?? { port: 0 };
     const redirected = await run('trace', '--from', 'tiefighter', '--to', 'deathstar', '--port', '80');
     assert.match(redirected, new RegExp(`kernel: redirected to proxy port ${port}\\n`));
+    assert.match(redirected, /generation \d+: peer \d+, TCP 80: L7 set \d+\n/);
     const open = await run('trace', '--from', 'deathstar', '--to', 'xwing', '--port', '80');
     assert.match(
       open,
-      / {2}from-workload at weir-deathstar: pass\n {2}to-workload at weir-xwing: pass\nkernel: allowed/,
+      / {2}from-workload at weir-deathstar: pass\n {2}to-workload at weir-xwing: pass\n(?: {2}(?:in|e)gress of subject .*: not enforced\n){2}kernel: allowed/,
     );
     assert.deepEqual(await json('bpf', 'outcomes', 'list'), before, 'a trace leaves no trace');
     assert.deepEqual(await json('bpf', 'ct', 'list'), []);
@@ -63,6 +65,10 @@ describe('seeing what the kernel does', () => {
     assert.match(
       table,
       /^PROTOCOL +SOURCE .*\nTCP +10\.77\.0\.2:\d+ +\d+ +10\.77\.0\.1:80 +\d+ +(proxy port \d+|from the proxy)/,
+    );
+    assert.match(
+      await run('bpf', 'policy', 'list'),
+      /^GENERATION +OF +PEER .*\n(.*\n)*\d+ +ingress \S*10\.77\.0\.1\S* +peer \d+ +TCP 80 +L7 set \d+\n/,
     );
     const prefixes: readonly { prefix: string }[] = await json('bpf', 'ipcache', 'list');
     assert.ok(prefixes.some(({ prefix }) => prefix === `${DEATHSTAR}/32`));

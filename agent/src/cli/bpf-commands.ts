@@ -1,16 +1,25 @@
-import { type Connection, type DatapathView, type Outcome, openDatapathView } from '@weir/bpf';
+import {
+  type Connection,
+  type DatapathView,
+  type Outcome,
+  openDatapathView,
+  type PolicyEntry,
+  policyEntries,
+} from '@weir/bpf';
 import { Command } from 'commander';
 import { endText, protocolName } from '../flows/protocol-name.ts';
 import { listLinks } from '../network/links.ts';
 import { runIp } from '../network/run-ip.ts';
 import { DEFAULT_BPFFS } from '../options.ts';
 import { globalOptions, print } from './global-options.ts';
+import { showEntryVerdict, showPeer, showPorts } from './show-entry.ts';
 import { table } from './table.ts';
 
 /** `weir bpf … list`: what the instance has in the kernel, with or without its agent. */
 export function bpfCommands(): Command {
   return new Command('bpf')
     .description('what stands in the kernel; needs no agent')
+    .addCommand(listing('policy', 'entries of the policies in force', policies, showPolicies))
     .addCommand(listing('ct', 'connections', connections, showConnections))
     .addCommand(listing('ipcache', 'address prefixes and whose they are', ipcache, showIpcache))
     .addCommand(listing('outcomes', 'what became of packets, for each workload', outcomes, showOutcomes));
@@ -36,6 +45,36 @@ function listing<Row>(
       }
     });
   return new Command(name).description(what).addCommand(list);
+}
+
+interface PolicyRow extends PolicyEntry {
+  readonly generation: number;
+  /** Directions of workloads, by their addresses, that the entry counts for. */
+  readonly of: readonly string[];
+}
+
+function policies({ maps }: DatapathView): readonly PolicyRow[] {
+  const addresses = Map.groupBy(maps.localAddresses.entries(), ([, { subject }]) => subject);
+  const users = new Map<number, string[]>();
+  for (const [subject, { ingress, egress }] of maps.subjects.entries()) {
+    const who = (addresses.get(subject) ?? []).map(([address]) => address).join(',');
+    users.set(ingress, [...(users.get(ingress) ?? []), `ingress ${who}`]);
+    users.set(egress, [...(users.get(egress) ?? []), `egress ${who}`]);
+  }
+  return [...policyEntries(maps)].map((entry) => ({ ...entry, of: users.get(entry.generation) ?? [] }));
+}
+
+function showPolicies(rows: readonly PolicyRow[]): readonly (readonly string[])[] {
+  return [
+    ['GENERATION', 'OF', 'PEER', 'PORTS', 'VERDICT'],
+    ...rows.map((row) => [
+      String(row.generation),
+      row.of.join('; '),
+      showPeer(row.peer),
+      showPorts(row),
+      showEntryVerdict(row.verdict),
+    ]),
+  ];
 }
 
 interface ConnectionRow extends Omit<Connection, 'lastSeenNs'> {

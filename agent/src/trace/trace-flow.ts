@@ -1,9 +1,12 @@
 import {
+  type ConnectionEnds,
   type ConnectionTrace,
   type DatapathView,
   ifindex,
   ipAddress,
+  lookUpPolicy,
   type PacketRunner,
+  type SideOfPolicy,
   traceConnection,
 } from '@weir/bpf';
 import type { Flow, PeerRef } from '@weir/l7-policy';
@@ -26,6 +29,8 @@ export interface Trace {
   readonly destination: TraceEnd;
   readonly verdict: ConnectionTrace['verdict'];
   readonly steps: readonly TraceStepRow[];
+  /** The entries of the policy maps that decide, and under which generation. */
+  readonly sides: readonly SideOfPolicy[];
   /** What the policies say of it and where; null when no agent answers, or it cannot tell. */
   readonly policy: QueryExplanation | null;
 }
@@ -35,8 +40,6 @@ export interface TraceStepRow {
   readonly hook: string;
   readonly interface: string;
   readonly action: string;
-  readonly sourceIdentity: number | null;
-  readonly destinationIdentity: number | null;
 }
 
 /** What a trace looks at. */
@@ -63,27 +66,27 @@ export function traceFlow(
   if (pair === undefined) throw new Error('the two ends have no addresses of one family');
   const [left, right] = pair;
   const uplink = links.find(({ name }) => uplinks.includes(name));
-  const { verdict, steps } = traceConnection(
-    runner,
-    {
-      protocol: flow.protocol,
-      source: { address: ipAddress(left.address), port: flow.sourcePort },
-      destination: { address: ipAddress(right.address), port: flow.port },
-    },
-    { maps: view.maps, ...(uplink === undefined ? {} : { uplink: ifindex(uplink.ifindex) }) },
-  );
+  const ends: ConnectionEnds = {
+    protocol: flow.protocol,
+    source: { address: ipAddress(left.address), port: flow.sourcePort },
+    destination: { address: ipAddress(right.address), port: flow.port },
+  };
+  const { maps } = view;
+  const { verdict, steps } = traceConnection(runner, ends, {
+    maps,
+    ...(uplink === undefined ? {} : { uplink: ifindex(uplink.ifindex) }),
+  });
   return {
     protocol: flow.protocol,
     source: { ...left, port: flow.sourcePort },
     destination: { ...right, port: flow.port },
     verdict,
-    steps: steps.map(({ hook, ifindex: number, action, event }) => ({
+    steps: steps.map(({ hook, ifindex: number, action }) => ({
       hook,
       interface: links.find((link) => link.ifindex === number)?.name ?? String(number),
       action,
-      sourceIdentity: event?.source.identity ?? null,
-      destinationIdentity: event?.destination.identity ?? null,
     })),
+    sides: lookUpPolicy(maps, ends),
     policy: explanation,
   };
 }
