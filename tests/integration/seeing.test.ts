@@ -95,7 +95,7 @@ describe('seeing what the kernel does', () => {
     const monitor = spawn(...inNode('monitor', '--drops'), { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines: string[] = [];
     createInterface({ input: monitor.stdout }).on('line', (line) => lines.push(line));
-    await waitUntil('a drop', 10_000, async () => {
+    await waitUntil('a drop', 60_000, async () => {
       await stage.ships.xwing.send({ ...LAND, timeoutMs: 50 });
       const line = lines.find((text) => text.includes(`${to}:80`));
       return line === undefined ? { seen: lines } : { done: line };

@@ -211,7 +211,7 @@ function prefixOf({ instance }: StageNames): string {
 }
 
 async function answers(client: ControlClient, agent: ChildProcess, log: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     try {
       await client.call('GET', '/v1/status');
