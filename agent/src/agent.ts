@@ -34,6 +34,8 @@ import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange, isListenedOn } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
 import { type AgentOptions, CLUSTER_NAME, socketPaths } from './options.ts';
+import { engineOptions } from './policies/engine-options.ts';
+import { createPolicyParser } from './policies/policy-parser.ts';
 import { createPolicySource } from './policies/policy-source.ts';
 import { createSecretSource } from './policies/secret-source.ts';
 import { envoyOf } from './proxy/envoy.ts';
@@ -100,15 +102,9 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
 
   // Policy: facts come from the workloads and the policy folder.
   const kafkaFilter = readKafkaFilter();
-  const engine = createEngine({
-    enforcement: 'default',
-    clusterName: CLUSTER_NAME,
-    nodeSelectorLabels: false,
-    kafkaFilter: kafkaFilter.digest,
-    allowLocalhost: 'always',
-    identityLabels: null,
-    allocator: createIdentityAllocator(store),
-  });
+  const engineSettings = engineOptions(createIdentityAllocator(store), kafkaFilter.digest);
+  const engine = createEngine(engineSettings);
+  const policyParser = createPolicyParser(engineSettings);
   const flows = createFlowLog(FLOWS_KEPT);
   const counters = createRequestCounters();
   const directory = createDirectory(engine, reservedIdentities.world);
@@ -207,6 +203,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
       : createWorkloadsFile(options.workloadsFile, lastGood, workloads.replaceFile, onError);
   const policies = createPolicySource({
     directory: options.policyDirectory,
+    parser: policyParser,
     lastGood,
     change: controller.change,
     onProblem: (problem) => log[problem.severity === 'error' ? 'error' : 'warn'](problem, 'policy'),
@@ -278,6 +275,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     async stop() {
       housekeeping.close();
       policies.close();
+      await policyParser.close();
       secrets.close();
       workloadsFile?.close();
       await control.close();

@@ -32,6 +32,8 @@ export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows
 export { createFlowLog } from './flows/flow-log.ts';
 export { createRequestCounters, type RequestCounters } from './flows/request-counters.ts';
 export { type AgentOptions, type AgentWords, agentOptions, runDirectory, socketPaths } from './options.ts';
+export { engineOptions } from './policies/engine-options.ts';
+export { createPolicyParser, type PolicyParser } from './policies/policy-parser.ts';
 export { createSecretSource } from './policies/secret-source.ts';
 export {
   type ClassProgress,

@@ -29,6 +29,8 @@ export {
   kafkaApiClass,
   kafkaClassNumber,
 } from './model/kafka-api.ts';
+export type { ParsedFile } from './parse/documents.ts';
+export { createFileParser, type FileParser, type FileParserOptions } from './parse/file-parser.ts';
 export { readYaml } from './parse/read-yaml.ts';
 export type { Value } from './parse/value.ts';
 export type { YamlFile } from './parse/yaml-file.ts';

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createEngine, type Engine, type IdentityAllocator, identity, type Problem } from '@weir/l7-policy';
 import { CLUSTER_NAME, POLICY_FILE } from '../options.ts';
+import { engineOptions } from '../policies/engine-options.ts';
 import { endpointFact } from '../workloads/endpoint-fact.ts';
 import { parseWorkloads } from '../workloads/parse-workloads.ts';
 
@@ -13,15 +14,7 @@ export interface OfflineEngine {
 
 /** Reads policy files, and the policy files that stand directly in folders, and the workloads, when given. Throws when a file cannot be read. */
 export function offlineEngine(paths: readonly string[], workloadsFile: string | undefined): OfflineEngine {
-  const engine = createEngine({
-    enforcement: 'default',
-    clusterName: CLUSTER_NAME,
-    nodeSelectorLabels: false,
-    kafkaFilter: '',
-    allowLocalhost: 'always',
-    identityLabels: null,
-    allocator: countingAllocator(),
-  });
+  const engine = createEngine(engineOptions(countingAllocator(), ''));
   const files = paths.flatMap(policyFiles);
   const { problems } = engine.apply([
     ...workloadsOf(workloadsFile).map((endpoint) => ({ kind: 'set-endpoint', endpoint }) as const),

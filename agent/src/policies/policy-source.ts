@@ -2,6 +2,7 @@ import type { EngineChange, Problem } from '@weir/l7-policy';
 import { type FileChange, watchFolder } from '../files/watch-folder.ts';
 import { POLICY_FILE } from '../options.ts';
 import type { LastGood } from '../state/last-good.ts';
+import type { PolicyParser } from './policy-parser.ts';
 
 /** The policy files of a folder, kept in step with the engine. */
 export interface PolicySource {
@@ -16,6 +17,7 @@ export interface PolicySource {
 /** What a source needs. */
 export interface PolicySourceParts {
   readonly directory: string;
+  readonly parser: PolicyParser;
   readonly lastGood: LastGood;
   /** Gives facts to the engine; resolves when a turn has taken them. */
   readonly change: (facts: readonly EngineChange[]) => Promise<readonly Problem[]>;
@@ -30,13 +32,13 @@ export interface PolicySourceParts {
  * keeps enforcing what it did.
  */
 export function createPolicySource(parts: PolicySourceParts): PolicySource {
-  const { directory, lastGood, change, onProblem, onError } = parts;
+  const { directory, parser, lastGood, change, onProblem, onError } = parts;
   const unreadable = new Map<string, Problem>();
   const present = new Set<string>();
   const folder = watchFolder(directory, (name) => POLICY_FILE.test(name), take, onError);
 
   async function take(changes: readonly FileChange[]): Promise<void> {
-    const facts = changes.flatMap(factsOf);
+    const facts = (await Promise.all(changes.map(factsOf))).flat();
     for (const { path } of changes) {
       const problem = unreadable.get(path);
       if (problem !== undefined) onProblem(problem);
@@ -51,7 +53,7 @@ export function createPolicySource(parts: PolicySourceParts): PolicySource {
     }
   }
 
-  function factsOf(item: FileChange): readonly EngineChange[] {
+  async function factsOf(item: FileChange): Promise<readonly EngineChange[]> {
     const { path: file } = item;
     unreadable.delete(file);
     if (item.kind === 'removed') {
@@ -59,11 +61,16 @@ export function createPolicySource(parts: PolicySourceParts): PolicySource {
       return [{ kind: 'remove-file', file }];
     }
     const good = present.has(file) ? undefined : lastGood.load(file);
-    const facts: EngineChange[] = good === undefined ? [] : [{ kind: 'set-file', file, text: good }];
     present.add(file);
-    if (item.kind === 'changed') return [...facts, { kind: 'set-file', file, text: item.text }];
-    unreadable.set(file, unreadableProblem(file, item.reason));
-    return facts;
+    if (item.kind === 'unreadable') unreadable.set(file, unreadableProblem(file, item.reason));
+    const texts = [good, item.kind === 'changed' && item.text !== good ? item.text : undefined];
+    return Promise.all(
+      texts
+        .filter((text) => text !== undefined)
+        .map(async (text): Promise<EngineChange> => {
+          return { kind: 'set-parsed-file', file, parsed: await parser.parse(file, text) };
+        }),
+    );
   }
 
   return {

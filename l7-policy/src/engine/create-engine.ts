@@ -1,8 +1,8 @@
 import { createPatternMatcher } from '../judge/match-patterns.ts';
 import type { Document, DocumentId, Rule } from '../model/policy.ts';
 import { type Prefix, type PrefixText, parseAddress, parsePrefix } from '../net/prefix.ts';
+import { createFileParser } from '../parse/file-parser.ts';
 import { normalizeName } from '../parse/name-pattern.ts';
-import { createRegexCheck } from '../parse/regex-check.ts';
 import type { EndpointState, EngineState, EngineUpdate } from '../types/delta.ts';
 import type { Engine, EngineOptions } from '../types/engine.ts';
 import type { EndpointFact, EngineChange, Labels, NamedPort } from '../types/fact.ts';
@@ -77,15 +77,8 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
       ({ row }) => selectsSubject(a, row.parsed) && selectsSubject(b, row.parsed),
     ),
   );
-  const store = createDocumentStore(
-    {
-      clusterName: options.clusterName,
-      nodeSelectorLabels: options.nodeSelectorLabels,
-      kafkaFilter: options.kafkaFilter,
-      regexes: createRegexCheck(),
-    },
-    conflicts,
-  );
+  const parse = createFileParser(options);
+  const store = createDocumentStore(conflicts);
 
   const patterns = createPatternMatcher();
   const inForce = new Map<
@@ -264,7 +257,9 @@ export function createEngine(given: Partial<EngineOptions> = {}): Engine {
   const applyChange = (change: EngineChange) => {
     switch (change.kind) {
       case 'set-file':
-        return applyFile(store.setFile(change.file, change.text));
+        return applyFile(store.setFile(change.file, parse(change.file, change.text)));
+      case 'set-parsed-file':
+        return applyFile(store.setFile(change.file, change.parsed));
       case 'remove-file':
         return applyFile(store.removeFile(change.file));
       case 'set-endpoint':

@@ -1,5 +1,5 @@
 import type { Document, DocumentId } from '../model/policy.ts';
-import { type ParsedFile, type ParseOptions, parseDocuments } from '../parse/documents.ts';
+import type { ParsedFile } from '../parse/documents.ts';
 import type { Problem } from '../types/problem.ts';
 import type { ConflictIndex } from './conflict-index.ts';
 
@@ -11,7 +11,7 @@ export interface FileChange {
 }
 
 export interface DocumentStore {
-  setFile(file: string, text: string): FileChange;
+  setFile(file: string, parsed: ParsedFile): FileChange;
   removeFile(file: string): FileChange;
   problems(): readonly Problem[];
   /** In force, sorted by id. */
@@ -27,10 +27,7 @@ interface FileState {
  * Documents by file. A document that is refused keeps its last good version; a file that is no YAML, or one
  * where a document's name cannot be read, keeps what it does not replace.
  */
-export function createDocumentStore(
-  options: Omit<ParseOptions, 'file'>,
-  conflicts: ConflictIndex,
-): DocumentStore {
+export function createDocumentStore(conflicts: ConflictIndex): DocumentStore {
   const files = new Map<string, FileState>();
   const owners = new Map<DocumentId, string>();
 
@@ -43,10 +40,9 @@ export function createDocumentStore(
   }
 
   return {
-    setFile(file, text) {
+    setFile(file, parsed) {
       const state = files.get(file) ?? { documents: new Map(), problems: [] };
       files.set(file, state);
-      const parsed = parseDocuments(text, { ...options, file });
       if (parsed.documents === null) {
         state.problems = parsed.problems;
         return { changes: [], problems: parsed.problems };

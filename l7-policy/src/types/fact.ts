@@ -1,3 +1,4 @@
+import type { ParsedFile } from '../parse/documents.ts';
 import type { Identity } from './identity.ts';
 
 /** `source:key=value`, the whole set, for example `k8s:app=web`. A text without source counts as `unspec`. */
@@ -32,6 +33,8 @@ export interface ServiceFact {
 /** One change of what the engine knows. `set-*` adds or replaces by id. */
 export type EngineChange =
   | { readonly kind: 'set-file'; readonly file: string; readonly text: string }
+  /** A file that a `FileParser` with the engine's options has read. */
+  | { readonly kind: 'set-parsed-file'; readonly file: string; readonly parsed: ParsedFile }
   | { readonly kind: 'remove-file'; readonly file: string }
   | { readonly kind: 'set-endpoint'; readonly endpoint: EndpointFact }
   | { readonly kind: 'remove-endpoint'; readonly id: string }
