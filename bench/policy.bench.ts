@@ -1,27 +1,25 @@
 // The policy engine on a cluster's worth of policy: `make bench-policy`. Data come from shared/scale beside the
 // repository; the README there has what Cilium's own engine takes for the same.
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
   createEngine,
+  createFileParser,
   type DirectionPolicy,
+  defaultEngineOptions,
+  type Engine,
   type EngineChange,
+  type EngineOptions,
   type EngineState,
   type EngineUpdate,
   type Identity,
   identity,
   type TableId,
 } from '@weir/l7-policy';
+import { type Figure, writeResult } from './result.ts';
+import { table } from './table.ts';
 
 interface Scenario {
   readonly name: string;
@@ -34,6 +32,43 @@ const scenarios: readonly Scenario[] = [
   { name: '1,354 local', local: 1354, identities: 700 },
   { name: '110 local, 10,000 identities', local: 110, identities: 10_000 },
 ];
+
+/** What Cilium 1.20.2's own engine takes: shared/scale/README.md. Milliseconds, median and p99; MiB. */
+const cilium: Readonly<Record<string, CiliumFigures>> = {
+  '110 local': {
+    parse: [159, 234],
+    cold: [340, 418],
+    events: { 'identity-add': [1.5, 7.3], 'identity-delete': [0.96, 5.6], 'policy-edit': [3.7, 51] },
+    clusterwide: [244, 343],
+    entries: 203_437,
+    heapMiB: 32,
+  },
+  '1,354 local': {
+    cold: [2_942, 3_855],
+    events: { 'identity-add': [14.8, 52], 'identity-delete': [10.5, 42], 'policy-edit': [4.4, 481] },
+    clusterwide: [2_255, 3_477],
+    entries: 2_433_506,
+    heapMiB: 306,
+  },
+  '110 local, 10,000 identities': {
+    cold: [4_248, 5_341],
+    events: { 'identity-add': [3.2, 14], 'identity-delete': [2.5, 13], 'policy-edit': [27, 680] },
+    clusterwide: [2_128, 2_567],
+    entries: 2_684_933,
+    heapMiB: 260,
+  },
+};
+
+interface CiliumFigures {
+  readonly parse?: Pair;
+  readonly cold: Pair;
+  readonly events: Readonly<Record<string, Pair>>;
+  readonly clusterwide: Pair;
+  readonly entries: number;
+  readonly heapMiB: number;
+}
+
+type Pair = readonly [median: number, p99: number];
 
 /** What a run of one scenario reports; times are milliseconds, heap is MiB. */
 interface Report {
@@ -51,6 +86,8 @@ interface Report {
 
 const root = resolve(import.meta.dirname, '..');
 const [mode, wanted] = process.argv.slice(2);
+/** After how many events the state is compared with a fresh computation, which takes longer than they do. */
+const compareEvery = Number(process.env['WEIR_BENCH_COMPARE_EVERY'] ?? '200');
 if (mode === '--scenario') {
   const scenario = scenarios.find((item) => item.name === wanted);
   if (scenario === undefined) throw new Error(`unknown scenario ${wanted}`);
@@ -128,7 +165,7 @@ function generate({ local, identities }: Scenario): Data {
   }
 }
 
-function newEngine(data: Data) {
+function engineOptions(data: Data): EngineOptions {
   // Numbers as the data have them: by labels for pods, by prefix for the rest.
   const numbers = new Map<string, Identity>();
   for (const { id, labels } of data.identities) {
@@ -136,7 +173,8 @@ function newEngine(data: Data) {
     numbers.set(cidr ?? [...labels].sort().join('\n'), identity(id));
   }
   let next = 0x0180_0000;
-  return createEngine({
+  return {
+    ...defaultEngineOptions(),
     allocator: {
       allocate(labels) {
         const key = labels.find((label) => label.startsWith('cidr:')) ?? labels.join('\n');
@@ -149,7 +187,11 @@ function newEngine(data: Data) {
       },
       release() {},
     },
-  });
+  };
+}
+
+function newEngine(data: Data): Engine {
+  return createEngine(engineOptions(data));
 }
 
 function facts(data: Data): EngineChange[] {
@@ -193,11 +235,15 @@ function runScenario(scenario: Scenario): Report {
   };
   const load = [...data.files].map(([file, text]): EngineChange => ({ kind: 'set-file', file, text }));
   for (let round = 0; round < 5; round++) {
-    // Without endpoints nothing is compiled: what remains is reading the documents.
-    timed('parse', () => createEngine().apply(load));
+    const parse = createFileParser(engineOptions(data));
+    const parsed = timed('parse', () =>
+      [...data.files].map(([file, text]): EngineChange => {
+        return { kind: 'set-parsed-file', file, parsed: parse(file, text) };
+      }),
+    );
     const engine = newEngine(data);
     engine.apply(facts(data));
-    timed('parse + cold', () => engine.apply(load));
+    timed('cold', () => touch(engine.apply(parsed)));
   }
 
   const engine = newEngine(data);
@@ -220,7 +266,8 @@ function runScenario(scenario: Scenario): Report {
     });
     const errors = update.problems.filter((problem) => problem.severity === 'error');
     if (errors.length > 0) throw new Error(JSON.stringify(errors[0]));
-    if (at % 200 === 7) compareFresh(engine.state(), data, data.events.slice(0, at + 1), fileOf);
+    if (at % compareEvery === 7 % compareEvery)
+      compareFresh(engine.state(), data, data.events.slice(0, at + 1), fileOf);
   });
   if (seen === 0) throw new Error('the events changed nothing');
 
@@ -364,30 +411,37 @@ function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? 0;
 }
 
+function ciliumOf(scenario: string, row: string): Pair | undefined {
+  const figures = cilium[scenario];
+  if (row === 'cold') return figures?.cold;
+  if (row === 'parse') return figures?.parse;
+  if (row.startsWith('clusterwide')) return row === 'clusterwide-add' ? figures?.clusterwide : undefined;
+  return figures?.events[row];
+}
+
 function print(reports: readonly Report[]): void {
-  const figures: Record<string, { value: number; unit: string; better: 'lower' | 'higher' }> = {};
-  for (const report of reports) {
-    console.log(`\n${report.name}: ${report.subjects} subjects`);
-    console.log(
-      `  ${'milliseconds'.padEnd(20)} ${'p50'.padStart(9)} ${'p99'.padStart(9)} ${'CPU each'.padStart(9)} ${'n'.padStart(5)}`,
-    );
-    for (const [name, values] of Object.entries(report.times)) {
-      const p50 = quantile(values, 0.5);
-      const p99 = quantile(values, 0.99);
-      const cpu = (report.cpuMs[name] ?? 0) / values.length;
-      const cells = [p50, p99, cpu].map((value) => value.toFixed(2).padStart(9)).join(' ');
-      console.log(`  ${name.padEnd(20)} ${cells} ${String(values.length).padStart(5)}`);
-      figures[`${report.name}: ${name} p50`] = { value: p50, unit: 'ms', better: 'lower' };
-      figures[`${report.name}: ${name} p99`] = { value: p99, unit: 'ms', better: 'lower' };
+  const figures: Record<string, Figure> = {};
+  for (const { name, times, cpuMs, ...report } of reports) {
+    const rows = [['milliseconds', 'p50', 'p99', "Cilium's p50", 'p99', 'CPU each', 'n']];
+    for (const [row, values] of Object.entries(times)) {
+      const [p50, p99] = [quantile(values, 0.5), quantile(values, 0.99)];
+      const theirs = ciliumOf(name, row)?.map(String) ?? ['', ''];
+      const cpu = (cpuMs[row] ?? 0) / values.length;
+      rows.push([row, p50.toFixed(2), p99.toFixed(2), ...theirs, cpu.toFixed(2), String(values.length)]);
+      figures[`${name}: ${row} p50`] = { value: p50, unit: 'ms', better: 'lower' };
+      figures[`${name}: ${row} p99`] = { value: p99, unit: 'ms', better: 'lower' };
     }
+    const { subjects, directions, tables, entries, mostEntries, heapMiB } = report;
+    const theirs = cilium[name];
+    console.log(`\n${name}: ${subjects} subjects, ${directions} direction policies, ${tables} tables\n`);
+    console.log(table(rows));
     console.log(
-      `  map entries ${report.entries} (${report.directions} direction policies, most of one ${report.mostEntries}; ` +
-        `${report.tables} tables), heap ${report.heapMiB.toFixed(1)} MiB`,
+      `\nmap entries ${entries} (${(entries / (theirs?.entries ?? Number.NaN)).toFixed(2)} of Cilium's ` +
+        `${theirs?.entries}), most of one direction policy ${mostEntries}; ` +
+        `heap ${heapMiB.toFixed(1)} MiB (Cilium's ${theirs?.heapMiB})`,
     );
-    figures[`${report.name}: map entries`] = { value: report.entries, unit: 'entries', better: 'lower' };
-    figures[`${report.name}: heap`] = { value: report.heapMiB, unit: 'MiB', better: 'lower' };
+    figures[`${name}: map entries`] = { value: entries, unit: 'entries', better: 'lower' };
+    figures[`${name}: heap`] = { value: heapMiB, unit: 'MiB', better: 'lower' };
   }
-  const results = resolve(root, 'bench/results');
-  mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, 'policy.json'), `${JSON.stringify({ figures }, null, 2)}\n`);
+  writeResult('policy', figures);
 }

@@ -10,7 +10,7 @@ import type {
   L7Slot,
   Problem,
 } from '@weir/l7-policy';
-import type { ApplyReport, DesiredEndpoint, Redirector } from '@weir/redirect';
+import { type ApplyReport, type DesiredEndpoint, isNearlyFull, type Redirector } from '@weir/redirect';
 import type { Logger } from 'pino';
 import type { Interfaces } from './network/interfaces.ts';
 import type { ProxyClasses } from './proxy/proxy-classes.ts';
@@ -70,6 +70,8 @@ export function createController(parts: ControllerParts): Controller {
   let last: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
   let started = false;
+  /** Maps that were told of as nearly full. */
+  const fullMaps = new Set<string>();
   /** What has happened to direction policies since they were last applied. */
   const steps = new Map<DirectionId, DirectionChange[]>();
 
@@ -131,7 +133,19 @@ export function createController(parts: ControllerParts): Controller {
     for (const { endpoint, error } of report.unattached)
       log.error({ endpoint, err: error }, 'endpoint not protected');
     for (const item of report.held) log.warn(item, 'a new version is held back; the last one stays in force');
+    warnOfFullMaps();
     return { report, missingInterfaces };
+  }
+
+  /** Once for each map that comes near its end. */
+  function warnOfFullMaps(): void {
+    for (const usage of redirector.usage()) {
+      if (!isNearlyFull(usage)) fullMaps.delete(usage.map);
+      else if (!fullMaps.has(usage.map)) {
+        fullMaps.add(usage.map);
+        log.warn(usage, 'a policy map is nearly full: what does not fit will be refused');
+      }
+    }
   }
 
   return {

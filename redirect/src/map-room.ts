@@ -6,6 +6,11 @@ export interface MapUsage {
   readonly maxEntries: number;
 }
 
+/** Whether the map should be looked after before it is full: four fifths are taken. */
+export function isNearlyFull({ entries, maxEntries }: MapUsage): boolean {
+  return entries >= 0.8 * maxEntries;
+}
+
 /** An update that does not fit; nothing of it was written. */
 export class MapFullError extends Error {
   override name = 'MapFullError';

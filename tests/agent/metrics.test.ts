@@ -33,6 +33,7 @@ it('writes what Prometheus reads, with its escapes and without what nobody knows
         accelerationCounters: {},
         turns: 1,
         failure: null,
+        maps: [{ map: 'policy_peers', entries: 12, maxEntries: 100 }],
         held: [],
       },
       instance: 'i',
@@ -49,5 +50,7 @@ it('writes what Prometheus reads, with its escapes and without what nobody knows
   assert.ok(text.includes('weir_rule_requests_total{rule="a",place="a \\"b\\"\\\\c\\n.yaml:1"} 7\n'), text);
   assert.match(text, /^# TYPE weir_healthy gauge\nweir_healthy 0\n/m);
   assert.match(text, /^weir_datapath_total\{outcome="redirected"\} 2$/m);
+  assert.match(text, /^weir_map_entries\{map="policy_peers"\} 12$/m);
+  assert.match(text, /^weir_map_max_entries\{map="policy_peers"\} 100$/m);
   assert.doesNotMatch(text, /^weir_access_log_dropped_total/m);
 });

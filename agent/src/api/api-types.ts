@@ -1,5 +1,6 @@
 import type { AccelerationState } from '@weir/bpf';
 import type { Problem } from '@weir/l7-policy';
+import type { MapUsage } from '@weir/redirect';
 import type { Workload } from '../workloads/workload.ts';
 
 /** What `GET /v1/status` answers. */
@@ -56,6 +57,8 @@ export interface DatapathStatus {
   /** Turns of the controller, and why the last one was given up. */
   readonly turns: number;
   readonly failure: string | null;
+  /** How full the policy maps are. */
+  readonly maps: readonly MapUsage[];
   /** What keeps its last version: sentences. */
   readonly held: readonly string[];
 }

@@ -123,6 +123,7 @@ async function statusOf(parts: ApiParts): Promise<Status> {
       accelerationCounters: asNumbers(datapath.accelerationCounters()),
       turns,
       failure,
+      maps: parts.redirector.usage(),
       held: report.held.map(showHeld),
     },
     workloads: workloadStatus(registry.all(), engine, interfaces.indexOf, controller.status),

@@ -42,6 +42,18 @@ export function metricsText({ status, rules, outcomes }: MetricSources): string 
       'Packets and connections in the kernel by outcome, since its maps were made.',
       Object.entries(datapath.counters).map(([outcome, count]) => [{ outcome }, count]),
     ),
+    metric(
+      'weir_map_entries',
+      'gauge',
+      'Entries of the policy maps.',
+      datapath.maps.map(({ map, entries }) => [{ map }, entries]),
+    ),
+    metric(
+      'weir_map_max_entries',
+      'gauge',
+      'Entries that the policy maps can hold; what does not fit is refused.',
+      datapath.maps.map(({ map, maxEntries }) => [{ map }, maxEntries]),
+    ),
     metric('weir_envoy_connected', 'gauge', 'Whether Envoy takes configuration.', [
       [{}, envoy.connected ? 1 : 0],
     ]),

@@ -1,3 +1,4 @@
+import { isNearlyFull } from '@weir/redirect';
 import { Command } from 'commander';
 import type { Status } from '../api/api-types.ts';
 import { clientOf, globalOptions, print } from './global-options.ts';
@@ -48,6 +49,7 @@ export function showStatus(status: Status): string {
     counted.length === 0
       ? 'no packet has been judged yet'
       : table([['OUTCOME', 'COUNT'], ...counted.map(([name, count]) => [name, String(count)])]),
+    datapath.maps.map(showUsage).join(', '),
     showAcceleration(datapath),
     showLost(status.flows),
     `policies: ${policies.files} files in ${policies.directory}`,
@@ -56,6 +58,11 @@ export function showStatus(status: Status): string {
     ...(datapath.failure === null ? [] : [`the last turn was given up: ${datapath.failure}`]),
   ];
   return sections.join('\n\n');
+}
+
+function showUsage(usage: Status['datapath']['maps'][number]): string {
+  const { map, entries, maxEntries } = usage;
+  return `${map}: ${entries} of ${maxEntries} entries${isNearlyFull(usage) ? ', NEARLY FULL' : ''}`;
 }
 
 function showAcceleration({ acceleration, accelerationCounters }: Status['datapath']): string {
