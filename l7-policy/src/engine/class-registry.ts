@@ -113,5 +113,5 @@ function redirects(subject: Subject, peer: Subject, direction: 'ingress' | 'egre
 }
 
 function asksForL7(state: DirectionState | null): boolean {
-  return state !== null && state.sets.size > 0;
+  return state !== null && state.sets.length > 0;
 }

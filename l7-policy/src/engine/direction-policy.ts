@@ -1,5 +1,5 @@
 import type { Identity } from '../types/identity.ts';
-import type { Direction, DirectionId, DirectionPolicy } from '../types/subject-policy.ts';
+import type { Direction, DirectionPolicy } from '../types/subject-policy.ts';
 import { type CompileParts, type Contribution, compileTable } from './compile-table.ts';
 import type { Selector, SelectorUser } from './selector-cache.ts';
 import type { SetHandle } from './set-registry.ts';
@@ -155,8 +155,9 @@ function samePath(a: Path, b: Path): boolean {
   return true;
 }
 
-/** The table of one identity. */
+/** The table of one identity; below 0 is one that nobody knows. */
 export function tableAt({ any, groups }: CompiledDirection, index: number): CompiledTable {
+  if (index < 0) return any;
   return groups.find((group) => hasBit(group.members, index))?.table ?? any;
 }
 
@@ -169,29 +170,23 @@ export function setsOf({ any, groups }: CompiledDirection): ReadonlySet<SetHandl
 
 /** A compiled direction as a value for others; `numbers` gives identities by their index. */
 export function createDirectionPolicy(
-  id: DirectionId,
-  direction: Direction,
+  name: Pick<DirectionPolicy, 'id' | 'direction' | 'sets'>,
   { any, groups }: CompiledDirection,
   numbers: readonly Identity[],
 ): DirectionPolicy {
-  const own = groups.filter(({ table }) => table !== any);
   return Object.freeze({
-    id,
-    direction,
+    ...name,
     any,
-    sets: [...setsOf({ any, groups })].map(({ set }) => set.id),
     forEachPeer(visit: (peer: Identity, table: CompiledTable) => void): void {
-      for (const { table, members } of own) {
+      for (const { table, members } of groups) {
+        if (table === any) continue;
         forEachBit(members, (index) => {
           const identity = numbers[index];
           if (identity !== undefined) visit(identity, table);
         });
       }
     },
-    tableOf(peer: Identity): CompiledTable {
-      const index = numbers.indexOf(peer);
-      return own.find((group) => hasBit(group.members, index))?.table ?? any;
-    },
+    tableOf: (peer: Identity): CompiledTable => tableAt({ any, groups }, numbers.indexOf(peer)),
   });
 }
 

@@ -3,7 +3,7 @@ import type { Peer, Rule } from '../model/policy.ts';
 import type { DirectionChange, EngineDelta, MovedPeer } from '../types/delta.ts';
 import type { NamedPort } from '../types/fact.ts';
 import type { Identity } from '../types/identity.ts';
-import type { Direction, DirectionId, DirectionPolicy, PortTable } from '../types/subject-policy.ts';
+import type { Direction, DirectionId, DirectionPolicy, L7SetId, PortTable } from '../types/subject-policy.ts';
 import type { CompileParts } from './compile-table.ts';
 import {
   type CompiledDirection,
@@ -34,7 +34,8 @@ export interface DirectionState extends SelectorUser {
   readonly rules: DirectionRules;
   compiled: CompiledDirection;
   /** The L7 sets in its tables. */
-  sets: ReadonlySet<SetHandle>;
+  handles: ReadonlySet<SetHandle>;
+  sets: readonly L7SetId[];
   /** Port names whose meaning depends on the peers. */
   readonly names: readonly string[];
   /** How many subjects have it. */
@@ -125,7 +126,8 @@ export function createDirectionRegistry(parts: Parts): DirectionRegistry {
       direction,
       rules,
       compiled,
-      sets: new Set(),
+      handles: new Set(),
+      sets: [],
       names: direction === 'egress' ? names : [],
       users: 0,
       published: null,
@@ -143,9 +145,10 @@ export function createDirectionRegistry(parts: Parts): DirectionRegistry {
   }
 
   function replaceSets(state: DirectionState, after: ReadonlySet<SetHandle>): void {
-    for (const handle of after) if (!state.sets.has(handle)) sets.acquire(handle);
-    for (const handle of state.sets) if (!after.has(handle)) sets.release(handle);
-    state.sets = after;
+    for (const handle of after) if (!state.handles.has(handle)) sets.acquire(handle);
+    for (const handle of state.handles) if (!after.has(handle)) sets.release(handle);
+    state.handles = after;
+    state.sets = Array.from(after, ({ set }) => set.id);
   }
 
   function drop(state: DirectionState): void {
@@ -188,7 +191,11 @@ export function createDirectionRegistry(parts: Parts): DirectionRegistry {
   }
 
   function publish(state: DirectionState): DirectionPolicy {
-    const policy = createDirectionPolicy(state.id, state.direction, state.compiled, table.numbers());
+    const policy = createDirectionPolicy(
+      { id: state.id, direction: state.direction, sets: state.sets },
+      state.compiled,
+      table.numbers(),
+    );
     state.published = policy;
     published.set(state.id, policy);
     return policy;
