@@ -2,22 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diffPolicies, type FlowChange } from '@weir/agent';
-import { createEngine, type Engine, type EngineChange, type PeerRef } from '@weir/l7-policy';
+import { createEngine, type Engine, type PeerRef } from '@weir/l7-policy';
 import fc from 'fast-check';
-import {
-  documentText,
-  endpoint,
-  type ModelEndpoint,
-  type ModelPolicy,
-  policy,
-} from '../l7-policy/policy-model.ts';
+import { endpoints as pods, policies, setEndpoint, setFile } from '../l7-policy/model-world.ts';
+import type { ModelEndpoint, ModelPolicy } from '../l7-policy/policy-model.ts';
 
 const runs = Number(process.env['WEIR_PROPERTY_RUNS'] ?? '40');
-const policies = fc.uniqueArray(policy, {
-  maxLength: 4,
-  selector: ({ name, namespace }) => `${namespace}/${name}`,
-});
-const pods = fc.uniqueArray(endpoint, { minLength: 2, maxLength: 4, selector: ({ id }) => id });
 const ports = [1, 79, 80, 81, 85, 86, 95, 100, 8080, 8082, 65_535];
 const protocols = [
   ['TCP', 6],
@@ -27,25 +17,7 @@ const protocols = [
 
 function build(documents: readonly ModelPolicy[], endpoints: readonly ModelEndpoint[]): Engine {
   const engine = createEngine();
-  engine.apply([
-    ...endpoints.map(
-      ({ id, namespace, labels, address, ports: names }): EngineChange => ({
-        kind: 'set-endpoint',
-        endpoint: {
-          id,
-          labels: [
-            `k8s:io.kubernetes.pod.namespace=${namespace}`,
-            'k8s:io.cilium.k8s.policy.cluster=default',
-            ...Object.entries(labels).map(([key, value]) => `k8s:${key}=${value}`),
-          ],
-          addresses: [address],
-          namedPorts: Object.entries(names).map(([name, port]) => ({ name, port, protocol: 'TCP' })),
-          local: true,
-        },
-      }),
-    ),
-    { kind: 'set-file', file: 'a.yaml', text: documents.map(documentText).join('\n---\n') },
-  ]);
+  engine.apply([...endpoints.map(setEndpoint), ...documents.map(setFile)]);
   return engine;
 }
 
