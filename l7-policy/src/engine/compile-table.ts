@@ -1,3 +1,4 @@
+import type { L7Kind } from '../types/l7-rule.ts';
 import type { Direction, EntryVerdict } from '../types/subject-policy.ts';
 import { codeContains, type PortCode } from './port-code.ts';
 import { kindsAgree, type SetHandle, type SetRegistry, type SlotHandle } from './set-registry.ts';
@@ -76,10 +77,13 @@ function verdictOf(
   return handle.verdict;
 }
 
-/** Slots of one kind: that of the identity's own, most specific slot. Others would need another proxy. */
+/** Which proxy has a connection that rules of several kinds ask for, the first of these; as in Cilium. */
+const precedence: readonly L7Kind[] = ['http', 'kafka', 'generic', 'tls', 'dns', 'listener'];
+
+/** Slots of one kind: others would need another proxy. */
 function agreeing(slots: readonly SlotHandle[]): readonly SlotHandle[] {
-  const [first] = slots;
-  return first === undefined ? [] : slots.filter((slot) => kindsAgree(slot.kind, first.kind));
+  const kind = precedence.find((wanted) => slots.some((slot) => slot.kind === wanted));
+  return kind === undefined ? [] : slots.filter((slot) => kindsAgree(slot.kind, kind));
 }
 
 /** Visits all codes so that wider ones come first; `visit` gives the lookup's result for what lies inside. */
