@@ -22,7 +22,8 @@ const idle = Math.round(connections / 2) - busy;
 /** Long after the slowest of them. */
 const SETTLED_MS = 1_500;
 
-const policy = (name: string, org: string): string => `apiVersion: cilium.io/v2
+/** With rules for HTTP, or for layer 4 alone: a version that needs a class of its own waits for Envoy, on purpose. */
+const policy = (name: string, org: string, http = true): string => `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: ${name}, namespace: default}
 spec:
@@ -33,8 +34,7 @@ spec:
         - ports: [{port: "${DIRECT}", protocol: TCP}]
     - fromEndpoints: [{matchLabels: {org: ${org}}}]
       toPorts:
-        - ports: [{port: "${PROXIED}", protocol: TCP}]
-          rules: {http: [{path: "/"}]}
+        - ports: [{port: "${PROXIED}", protocol: TCP}]${http ? '\n          rules: {http: [{path: "/"}]}' : ''}
 `;
 
 interface Sample {
@@ -58,7 +58,7 @@ try {
     endedByAllow += (await clients.report()).filter(({ endedUs }) => endedUs !== null).length;
 
     const changedUs = Number(process.hrtime.bigint() / 1000n);
-    stage.savePolicy('deathstar.yaml', policy('deathstar', 'alliance'));
+    stage.savePolicy('deathstar.yaml', policy('deathstar', 'alliance', false));
     await settled();
     const reports = await clients.report();
     clients.tell('try');
