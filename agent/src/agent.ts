@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { openDatapath, watchLinks } from '@weir/bpf';
 import {
@@ -108,7 +109,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   const flows = createFlowLog(FLOWS_KEPT);
   const counters = createRequestCounters();
   const directory = createDirectory(engine, reservedIdentities.world);
-  const compiler = createClassCompiler();
+  const compiler = createClassCompiler(randomUUID);
   const places = createPlaces(engine, compiler);
 
   // The proxy: its server answers nobody before the first turn has said what there is.

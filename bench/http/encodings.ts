@@ -14,7 +14,7 @@ import { RBACPerRouteSchema } from '@weir/xds-ts/envoy/extensions/filters/http/r
 /** How a set of rules is given to Envoy. */
 export type Encoding = 'none' | 'weir' | 'rbac' | 'routes';
 
-const compiler = createClassCompiler();
+const compiler = createClassCompiler(() => '');
 const refusal = {
   status: 403,
   body: { specifier: { case: 'inlineString', value: 'Access denied\r\n' } },

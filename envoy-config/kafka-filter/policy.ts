@@ -36,7 +36,10 @@ export class Policy {
     const scopeAt: i32 = 6 + classId.length;
     const scope = textAt(bytes, scopeAt);
     if (scope === null) return false;
-    let at: i32 = scopeAt + 2 + scope.length;
+    const revisionAt: i32 = scopeAt + 2 + scope.length;
+    const revision = textAt(bytes, revisionAt);
+    if (revision === null) return false;
+    let at: i32 = revisionAt + 2 + revision.length;
     if (at >= bytes.length) return false;
     const sides: i32 = bytes[at] as i32;
     at++;

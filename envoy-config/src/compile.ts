@@ -6,6 +6,8 @@ import { type ClassRules, compileRoutes } from './http/routes.ts';
 import type { RuleGroups } from './http/rule-groups.ts';
 import { type RuleSet, ruleSet } from './http/rule-set.ts';
 import { compileKafkaClass } from './kafka/compile-kafka.ts';
+import type { KafkaFilterInput } from './kafka/filter-config.ts';
+import { createKafkaRevisions } from './kafka/revisions.ts';
 import { compileListener } from './listener.ts';
 import type { Compiled, CompileProblem, EnvoyResource } from './resource.ts';
 import type { ProxyPort, ProxySettings } from './settings.ts';
@@ -43,16 +45,18 @@ export interface ClassCompiler {
 
 /**
  * A compiler that remembers rules it has seen, which makes an edit of a large class several times cheaper.
- * What it returns depends on its arguments only.
+ * What it returns depends on its arguments only, but for the revision of a Kafka class: when the rules of one differ
+ * from those that it had last, `revision` gives a text that no class has had before.
  */
-export function createClassCompiler(): ClassCompiler {
+export function createClassCompiler(revision: () => string): ClassCompiler {
   const memory = createMemory();
+  const revisions = createKafkaRevisions(revision);
   const compileRoutesOf = (input: Omit<ClassInput, 'port'>) => routesOf(input, memory);
   return {
     compileRoutes: compileRoutesOf,
     ruleOf: memory.groups.ruleOf,
     compileClass(input, settings) {
-      if (input.kind === 'kafka') return kafka(input, settings);
+      if (input.kind === 'kafka') return kafka({ ...input, revision: revisions.of(input) }, settings);
       const routes = compileRoutesOf(input);
       if (routes.kind === 'refused') return routes;
       const pair = input.egress !== null && input.ingress !== null;
@@ -65,15 +69,15 @@ export function createClassCompiler(): ClassCompiler {
 
 /** Compiles one class, remembering nothing; see {@link ClassCompiler.compileClass}. */
 export function compileClass(input: ClassInput, settings: ProxySettings): Compiled {
-  return createClassCompiler().compileClass(input, settings);
+  return createClassCompiler(() => '').compileClass(input, settings);
 }
 
 /** Compiles one class's routes, remembering nothing; see {@link ClassCompiler.compileRoutes}. */
 export function compileClassRoutes(input: Omit<ClassInput, 'port'>): Compiled {
-  return createClassCompiler().compileRoutes(input);
+  return createClassCompiler(() => '').compileRoutes(input);
 }
 
-function kafka(input: ClassInput, settings: ProxySettings): Compiled {
+function kafka(input: ClassInput & KafkaFilterInput, settings: ProxySettings): Compiled {
   if (settings.kafkaFilter === null) return refused({ message: 'the Kafka filter is not built', rules: [] });
   return { kind: 'compiled', resources: compileKafkaClass(input, settings.kafkaFilter, settings) };
 }

@@ -79,7 +79,7 @@ test('what a compiler remembers of earlier edits changes nothing', () => {
   });
   fc.assert(
     fc.property(edits, (versions) => {
-      const compiler = createClassCompiler();
+      const compiler = createClassCompiler(() => '');
       for (const [egress, rules] of versions) {
         for (const sides of [{ egress }, { ingress: rules }, { egress, ingress: rules }]) {
           const input = testClass('one', 1, sides);

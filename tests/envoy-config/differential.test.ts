@@ -178,7 +178,7 @@ function joined(headers: readonly (readonly [string, string])[]): Readonly<Recor
 }
 
 const watched = new Set(['x-team', 'x-env', 'x-new']);
-const compiler = createClassCompiler();
+const compiler = createClassCompiler(() => '');
 
 /** Puts the rules in force, asks, and compares everything that can be seen. */
 async function compare(

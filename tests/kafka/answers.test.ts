@@ -204,7 +204,12 @@ describe('ids of topics', () => {
     const other = scene(orders, {}, shared);
     const [slot] = slotsOf(orders);
     other.filter.configure(
-      kafkaFilterConfig({ id: 'd', egress: null, ingress: [{ ...slot!, id: 'another' as never }] }),
+      kafkaFilterConfig({
+        revision: '',
+        id: 'd',
+        egress: null,
+        ingress: [{ ...slot!, id: 'another' as never }],
+      }),
     );
     assert.ok(isPlaceholder(other.send(1, 13, fetch('orders'))));
   });
@@ -215,6 +220,7 @@ describe('both sides', () => {
     const { filter } = scene(orders);
     filter.configure(
       kafkaFilterConfig({
+        revision: '',
         id: 'c',
         egress: slotsOf('[{topic: orders}, {topic: bills}]'),
         ingress: slotsOf('[{topic: bills}, {topic: other}]'),

@@ -23,9 +23,15 @@ import {
 import { slotsOf } from './support/rules.ts';
 import { sample, topicId } from './support/samples.ts';
 
-const allowAll = kafkaFilterConfig({ id: 'c', egress: null, ingress: slotsOf('[{}]') });
-const allowSome = kafkaFilterConfig({ id: 'c', egress: null, ingress: slotsOf('[{topic: orders}]') });
+const allowAll = kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf('[{}]') });
+const allowSome = kafkaFilterConfig({
+  revision: '',
+  id: 'c',
+  egress: null,
+  ingress: slotsOf('[{topic: orders}]'),
+});
 const allowNone = kafkaFilterConfig({
+  revision: '',
   id: 'c',
   egress: null,
   ingress: slotsOf('[{topic: nothing, clientID: nobody}]'),

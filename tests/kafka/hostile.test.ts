@@ -280,7 +280,7 @@ describe('bounds', () => {
 
   test('a configuration that is malformed changes nothing', () => {
     const { filter, send } = scene(orders);
-    for (const bytes of ['', '574b0001', '574b00010001630001730100000005'])
+    for (const bytes of ['', '574b0001', '574b000100016300017300000100000005'])
       assert.equal(filter.configure(Buffer.from(bytes, 'hex')), false);
     assert.ok(!isPlaceholder(send(0, 3, produce('orders'), 1)));
     assert.ok(isPlaceholder(send(0, 3, produce('secret'), 2)));

@@ -6,7 +6,7 @@ import { classId, type Engine, type L7Rule, type L7Slot, type Problem } from '@w
  * blocks that meet in one connection, in its status.
  */
 export function proxyProblems(engine: Pick<Engine, 'declaredSlots' | 'sourcesOf'>): readonly Problem[] {
-  const compiler = createClassCompiler();
+  const compiler = createClassCompiler(() => '');
   return engine.declaredSlots().flatMap((slot): readonly Problem[] => {
     if (slot.kind !== 'http') return [];
     const { direction, kind } = slot;

@@ -9,13 +9,18 @@ export interface KafkaFilterInput {
   readonly id: string;
   readonly egress: readonly L7Slot[] | null;
   readonly ingress: readonly L7Slot[] | null;
+  /**
+   * Differs whenever the rules do, also from every version before. Envoy keeps a plugin for each configuration, and
+   * would not tell the filter of one that it still has: rules that come back would not come into force.
+   */
+  readonly revision: string;
 }
 
 /**
  * What the filter is configured with: the class, the scope of the topic ids that it learns, and the rules of each
- * side. Equal rules give equal bytes, in whatever order their slots come.
+ * side. Equal rules and revisions give equal bytes, in whatever order the slots come.
  */
-export function kafkaFilterConfig({ id, egress, ingress }: KafkaFilterInput): Uint8Array {
+export function kafkaFilterConfig({ id, egress, ingress, revision }: KafkaFilterInput): Uint8Array {
   const head = Buffer.alloc(4);
   head.writeInt32BE(format);
   const sides = [egress, ingress];
@@ -23,6 +28,7 @@ export function kafkaFilterConfig({ id, egress, ingress }: KafkaFilterInput): Ui
     head,
     text(id),
     text(idScope(egress, ingress)),
+    text(revision),
     Buffer.from([(egress === null ? 0 : 1) | (ingress === null ? 0 : 2)]),
     ...sides.flatMap((slots) => (slots === null ? [] : [encodeKafkaRules(rulesOf(slots))])),
   ]);

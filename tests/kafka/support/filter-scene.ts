@@ -44,7 +44,9 @@ export function scene(
 ): Scene {
   const filter = createKafkaFilterInNode(limits, shared);
   const configure = (text: string) =>
-    assert.ok(filter.configure(kafkaFilterConfig({ id: 'c', egress: null, ingress: slotsOf(text) })));
+    assert.ok(
+      filter.configure(kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf(text) })),
+    );
   configure(rules);
   return { ...over(filter, filter.connect()), rules: configure };
 }

@@ -81,7 +81,9 @@ function mutate(frame: Buffer, random: (below: number) => number): Buffer {
 export function runMutations(count: number, seed: number): MutationRun {
   const random = randomOf(seed);
   const filter = loadWasmFilter();
-  filter.configure(kafkaFilterConfig({ id: 'c', egress: null, ingress: slotsOf('[{topic: orders}]') }));
+  filter.configure(
+    kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf('[{topic: orders}]') }),
+  );
   teach(filter);
   const versions = everyVersion();
   const findings: string[] = [];

@@ -1,11 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
   type ClassInput,
-  compileClass,
   compileShared,
   createAccessLogReceiver,
+  createClassCompiler,
   createEnvoyProcess,
   defaultLimits,
   type EnvoyResource,
@@ -41,17 +42,22 @@ export interface KafkaProxy {
 }
 
 /** Starts server and Envoy, with one worker or more. */
-export async function startKafkaProxy(namespace: string, concurrency = 1): Promise<KafkaProxy> {
+export async function startKafkaProxy(
+  namespace: string,
+  concurrency = 1,
+  kafkaFilter = readKafkaFilter(),
+): Promise<KafkaProxy> {
   const settings: ProxySettings = {
     proxyMark: socketMark(0x100),
     ipv6: false,
     accessLog: true,
-    kafkaFilter: readKafkaFilter(),
+    kafkaFilter,
     limits: defaultLimits,
   };
   const directory = mkdtempSync(join(tmpdir(), 'weir-kafka-'));
   const at = (name: string) => join(directory, name);
   const reports: KafkaReport[] = [];
+  const compiler = createClassCompiler(randomUUID);
   const accessLog = await createAccessLogReceiver({
     socketPath: at('als.sock'),
     onRecords: () => undefined,
@@ -102,7 +108,7 @@ export async function startKafkaProxy(namespace: string, concurrency = 1): Promi
   }
 
   function compiled({ port, ...input }: KafkaClass): readonly EnvoyResource[] {
-    const result = compileClass({ ...input, kind: 'kafka', port: proxyPort(port) }, settings);
+    const result = compiler.compileClass({ ...input, kind: 'kafka', port: proxyPort(port) }, settings);
     if (result.kind === 'refused') throw new Error(result.problem.message);
     return result.resources;
   }

@@ -7,6 +7,8 @@ export interface WirePeer {
   serve(port: number): Promise<void>;
   /** Requests that came since the last call. */
   received(): Promise<readonly Buffer[]>;
+  /** Answers the fetches that wait; gives their number. */
+  release(): Promise<number>;
   /** Sends frames on a connection of its own and takes so many answers. */
   exchange(
     host: string,
@@ -14,6 +16,7 @@ export interface WirePeer {
     frames: readonly Uint8Array[],
     answers: number,
     pieces?: number,
+    connection?: string,
   ): Promise<{ readonly answers: readonly Buffer[]; readonly ended: boolean }>;
   end(): Promise<void>;
 }
@@ -48,9 +51,18 @@ export async function startWirePeer(namespace: string): Promise<WirePeer> {
   return {
     serve: (port) => ask({ kind: 'serve', port }),
     received: async () => bytes(await ask<readonly string[]>({ kind: 'received' })),
-    async exchange(host, port, frames, answers, pieces = 0) {
+    release: () => ask({ kind: 'release' }),
+    async exchange(host, port, frames, answers, pieces = 0, connection = '') {
       const texts = frames.map((frame) => Buffer.from(frame).toString('base64'));
-      const result = await ask<Exchange>({ kind: 'exchange', host, port, frames: texts, answers, pieces });
+      const result = await ask<Exchange>({
+        kind: 'exchange',
+        host,
+        port,
+        frames: texts,
+        answers,
+        pieces,
+        connection,
+      });
       return { answers: bytes(result.answers), ended: result.ended };
     },
     async end() {

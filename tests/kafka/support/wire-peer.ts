@@ -1,11 +1,13 @@
 /** Runs in a namespace as a child of the test: a broker that repeats, or a client that sends what it is given. */
 import { connect, createServer, type Socket } from 'node:net';
-import { readRequest, responseFrame, schemaOf } from './kafka-codec.ts';
+import { readRequest, responseFrame, type Structure, schemaOf } from './kafka-codec.ts';
 
 /** An order of the test. Frames are base64. */
 export type WireOrder =
   | { readonly kind: 'serve'; readonly port: number }
   | { readonly kind: 'received' }
+  /** Answers the fetches that wait, with records. */
+  | { readonly kind: 'release' }
   | {
       readonly kind: 'exchange';
       readonly host: string;
@@ -15,6 +17,8 @@ export type WireOrder =
       readonly answers: number;
       /** Bytes of each write; 0: all at once. */
       readonly pieces: number;
+      /** Name of a connection that stays open for the next exchange; '' for one of its own. */
+      readonly connection: string;
     };
 
 export interface Exchange {
@@ -23,6 +27,11 @@ export interface Exchange {
 }
 
 const received: string[] = [];
+const waiting: (() => void)[] = [];
+const open = new Map<string, Socket>();
+
+/** A fetch that wants to wait so long is answered at the test's word. */
+export const longPollMs = 60_000;
 
 process.on('message', ({ id, order }: { id: number; order: WireOrder }) => {
   perform(order).then(
@@ -38,6 +47,8 @@ async function perform(order: WireOrder): Promise<unknown> {
       return serve(order.port);
     case 'received':
       return received.splice(0);
+    case 'release':
+      return release();
     case 'exchange':
       return exchange(order);
   }
@@ -49,8 +60,15 @@ function serve(port: number): Promise<null> {
     socket.on('error', () => socket.destroy());
     eachFrame(socket, (bytes) => {
       received.push(bytes.toString('base64'));
-      const { apiKey, version, correlation } = readRequest(bytes);
+      const { apiKey, version, correlation, body } = readRequest(bytes);
       const schema = schemaOf(apiKey, version);
+      if (apiKey === 1 && body['MaxWaitMs'] === longPollMs) {
+        const [topic] = body['Topics'] as readonly Structure[];
+        const partition = { PartitionIndex: 0, Records: Buffer.from('a record') };
+        const found = { SessionId: 9, Responses: [{ ...topic, Partitions: [partition] }] };
+        waiting.push(() => socket.write(responseFrame(schema, version, correlation, found)));
+        return;
+      }
       const versions = apiKey === 18 ? { ApiKeys: [{ ApiKey: 0, MinVersion: 0, MaxVersion: 99 }] } : {};
       socket.write(responseFrame(schema, version, correlation, versions));
     });
@@ -61,18 +79,30 @@ function serve(port: number): Promise<null> {
   });
 }
 
+function release(): number {
+  return waiting.splice(0).map((answer) => answer()).length;
+}
+
 function exchange(order: Extract<WireOrder, { kind: 'exchange' }>): Promise<Exchange> {
   const bytes = Buffer.concat(order.frames.map((frame) => Buffer.from(frame, 'base64')));
   return new Promise((resolve, reject) => {
     const answers: string[] = [];
-    const socket = connect({ host: order.host, port: order.port, noDelay: true });
+    const kept = open.get(order.connection);
+    const socket = kept ?? connect({ host: order.host, port: order.port, noDelay: true });
+    socket.removeAllListeners();
     const timer = setTimeout(() => {
       reject(new Error(`${answers.length} of ${order.answers} answers came in time`));
       socket.destroy();
     }, 20_000);
     const done = (ended: boolean) => {
       clearTimeout(timer);
-      socket.destroy();
+      if (order.connection === '' || ended) socket.destroy();
+      if (ended) open.delete(order.connection);
+      else if (order.connection !== '') {
+        // What comes before the next exchange waits for it.
+        socket.removeAllListeners('data').pause();
+        open.set(order.connection, socket);
+      }
       resolve({ answers, ended });
     };
     eachFrame(socket, (frame) => {
@@ -81,14 +111,20 @@ function exchange(order: Extract<WireOrder, { kind: 'exchange' }>): Promise<Exch
     });
     socket.on('error', () => done(true));
     socket.on('close', () => done(true));
-    socket.on('connect', () => {
+    const start = () => {
       const size = order.pieces === 0 ? bytes.length : order.pieces;
       const next = (at: number): void => {
         if (at >= bytes.length || socket.destroyed) return;
         socket.write(bytes.subarray(at, at + size), () => next(at + size));
       };
       next(0);
-    });
+      if (order.answers === 0) done(false);
+    };
+    if (kept?.destroyed === true) done(true);
+    else if (kept !== undefined) {
+      kept.resume();
+      start();
+    } else socket.on('connect', start);
   });
 }
 
