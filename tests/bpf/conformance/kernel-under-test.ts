@@ -73,7 +73,7 @@ function desiredState(
   interfaces: readonly Ifindex[],
 ): DesiredState {
   const here = [...state.endpoints.values()].filter(({ id }) => local.has(id));
-  const classes = new Map([...state.classes].filter(([, { kind }]) => kind === 'http'));
+  const classes = new Map([...state.classes].filter(([, { kind }]) => servedKinds.has(kind)));
   return {
     endpoints: here.map((endpoint, index) => ({
       name: endpoint.id,
