@@ -197,6 +197,28 @@ for (const variant of ['delta', 'sotw'] as const satisfies readonly Variant[]) {
   });
 }
 
+test('what a client gets follows from its version and from what is built into it', async (t) => {
+  const skewed: XdsServerOptions['layers'] = ({ userAgent, extensions, extensionTypeUrls }) => [
+    `${userAgent.name} ${userAgent.version.split('.')[0]}`,
+    extensions.has('envoy.filters.http.router') ? 'has the router' : 'lacks the router',
+    extensions.has('envoy.filters.http.of_another_build') ? 'has another' : 'lacks another',
+    extensionTypeUrls.has('envoy.extensions.filters.http.router.v3.Router') ? 'takes its type' : '',
+  ];
+  const { server, socket } = await serve(t, { layers: skewed });
+  for (const id of ['one', 'two']) startEnvoy(t, { id, variant: 'delta', xdsSocket: socket });
+  const layers = ['envoy 1', 'has the router', 'lacks another', 'takes its type'];
+  const targets = server.update(
+    ...layers.map((layer, number) => ({ layer, set: [edsCluster(`c${number}`, 1)] })),
+  );
+  for (const wanted of ['one', 'two']) {
+    const result = await server.inForce({ targets, deadlineMs, clients: ({ id }) => id === wanted });
+    assert.deepEqual(result, { kind: 'in-force', clients: [wanted] });
+  }
+  const [one, two] = server.clients().map(({ node }) => node);
+  assert.ok(one !== undefined && one.extensions.size > 100);
+  assert.equal(one.extensions, two?.extensions, 'clients of one build share what is built in');
+});
+
 async function until(condition: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + deadlineMs;
   while (!(await condition())) if (Date.now() > end) throw new Error('not in time');

@@ -1,5 +1,3 @@
-import type { Node } from '@weir/xds-ts/envoy/config/core/v3/base';
-
 declare const clientId: unique symbol;
 
 /** The `node.id` of a client; a client that names none gets one of its stream's own. */
@@ -35,32 +33,6 @@ export interface Peer {
   readonly certificate: Uint8Array | null;
   /** The request's headers, in lower case: where a client's bearer token stands, for example. */
   readonly metadata: ReadonlyMap<string, string>;
-}
-
-/** The node of a request as a value of ours. */
-export function clientNode(node: Node | undefined): ClientNode {
-  const extensions = (node?.extensions ?? []).filter((extension) => !extension.disabled);
-  return Object.freeze({
-    id: node?.id ?? '',
-    cluster: node?.cluster ?? '',
-    locality: Object.freeze({
-      region: node?.locality?.region ?? '',
-      zone: node?.locality?.zone ?? '',
-      subZone: node?.locality?.subZone ?? '',
-    }),
-    metadata: Object.freeze({ ...node?.metadata }),
-    userAgent: Object.freeze({ name: node?.userAgentName ?? '', version: userAgentVersion(node) }),
-    extensions: new Set(extensions.map((extension) => extension.name)),
-    extensionTypeUrls: new Set(extensions.flatMap((extension) => extension.typeUrls)),
-    clientFeatures: new Set(node?.clientFeatures ?? []),
-  });
-}
-
-function userAgentVersion(node: Node | undefined): string {
-  const version = node?.userAgentVersionType;
-  if (version?.case === 'userAgentVersion') return version.value;
-  const build = version?.case === 'userAgentBuildVersion' ? version.value.version : undefined;
-  return build === undefined ? '' : `${build.majorNumber}.${build.minorNumber}.${build.patch}`;
 }
 
 /** The id under which streams of a node are one client. */

@@ -6,6 +6,7 @@ import type { XdsEvent } from './events.ts';
 import type { NameState, Quarantined } from './ledger.ts';
 import type { Limits } from './limits.ts';
 import type { Listing } from './listing.ts';
+import type { NodeReader } from './node-reader.ts';
 import type { XdsServerOptions } from './server.ts';
 import type { Store } from './store.ts';
 import type { Stored } from './stored.ts';
@@ -20,6 +21,7 @@ export interface Core {
   readonly clock: Clock;
   readonly store: Store;
   readonly encoder: Encoder;
+  readonly readNode: NodeReader;
   readonly turns: Turns;
   readonly counters: Counters;
   readonly chunks: (listing: Listing) => readonly Chunk[];

@@ -10,6 +10,7 @@ import { heldVersion } from './held.ts';
 import type { NameState } from './ledger.ts';
 import { defaultLimits } from './limits.ts';
 import { type ListenerSocket, listenGrpc } from './listen-grpc.ts';
+import { createNodeReader } from './node-reader.ts';
 import { type ResourceStatus, sharedLayer, type XdsServer, type XdsServerOptions } from './server.ts';
 import { createSession } from './session.ts';
 import { createStore } from './store.ts';
@@ -40,6 +41,7 @@ export function createXdsServer(options: XdsServerOptions = {}): XdsServer {
     clock,
     store,
     encoder: createEncoder(),
+    readNode: createNodeReader(),
     turns,
     counters,
     chunks: createChunker(limits.responseBytes),

@@ -39,7 +39,8 @@ export interface Encoder {
 
 /** Lists up to this length are compared by content; longer ones by identity, as chunks are shared. */
 const comparedItems = 16;
-/** Bytes of responses that are kept in case another stream needs them. */
+/** Responses that are kept in case another stream needs them, and their bytes. */
+const rememberedPushes = 128;
 const rememberedBytes = 8 * 1024 * 1024;
 
 export function createEncoder(): Encoder {
@@ -67,7 +68,7 @@ export function createEncoder(): Encoder {
     recent.delete(key);
     recent.set(key, push);
     for (const [oldest, { bytes: old }] of recent) {
-      if (bytes <= rememberedBytes || oldest === key) return;
+      if ((bytes <= rememberedBytes && recent.size <= rememberedPushes) || oldest === key) return;
       recent.delete(oldest);
       bytes -= old;
     }

@@ -1,9 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-import { NodeSchema } from '@weir/xds-ts/envoy/config/core/v3/base';
 import { StatusSchema } from '@weir/xds-ts/google/rpc/status';
 import { type Claims, claimsOf } from './claims.ts';
-import { type ClientNode, clientNode } from './client.ts';
 import type { Variant } from './events.ts';
 import type { RequestLimits } from './limits.ts';
 
@@ -13,8 +11,8 @@ interface Common {
   readonly nonce: string;
   /** The client's words when it refuses the response of that nonce; null when it accepts. */
   readonly refusal: string | null;
-  /** Read only when asked for: most requests after the first repeat it for nothing. */
-  readonly node: () => ClientNode;
+  /** The serialized node: most requests after the first repeat it for nothing. */
+  readonly node: () => Uint8Array;
 }
 
 export interface DeltaRequest extends Common {
@@ -100,8 +98,7 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
         reader.skip(wireType, number);
     }
   }
-  const node = (): ClientNode =>
-    clientNode(nodes.length === 0 ? undefined : fromBinary(NodeSchema, Buffer.concat(nodes)));
+  const node = (): Uint8Array => Buffer.concat(nodes);
   const common = { typeUrl, nonce, refusal, node };
   if (variant === 'delta') {
     const runs = claims.map((run) => bytes.subarray(run.from, run.to));

@@ -106,7 +106,7 @@ export function createSession(core: Core, transport: Transport): Session {
 
   function introduce(request: Request): void {
     cancelSilence();
-    const node = request.node();
+    const node = core.readNode(request.node());
     const queue = [request];
     const verdict = core.options.authorize?.(node, transport.peer) ?? { kind: 'allowed' };
     state = { kind: 'authorizing', queue };
