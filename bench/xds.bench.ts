@@ -8,7 +8,7 @@ import { type Figure, writeResult } from './result.ts';
 import { table } from './table.ts';
 
 interface Order {
-  readonly scenario: 'push' | 'reconnect' | 'soak';
+  readonly scenario: 'push' | 'reconnect' | 'soak' | 'poison';
   readonly delta: boolean;
   readonly streams: number;
   readonly resources: number;
@@ -19,11 +19,13 @@ interface Order {
 
 type Figures = Readonly<Record<string, number>>;
 
+const isSoak = process.argv[2] === 'soak';
 const root = resolve(import.meta.dirname, '..');
 const driver = join(root, 'build/xds-bench');
 const servers = {
   weir: (socket: string, control: string) => [
     process.execPath,
+    ...(isSoak ? ['--expose-gc'] : []),
     join(root, 'bench/xds/server-under-test.ts'),
     socket,
     control,
@@ -47,12 +49,21 @@ const scenarios: readonly {
   readonly title: string;
   readonly order: Order;
   readonly show: readonly string[];
+  /** Left out: all. */
+  readonly servers?: readonly ServerName[];
 }[] = [
   ...[true, false].flatMap((delta) => [
     ...[1, 200, 1_000].map((streams) => ({
       title: `${delta ? 'delta' : 'sotw'}, ${streams} streams, 10 kB`,
       order: { scenario: 'push', delta, streams, ...small } as const,
-      show: ['firstLoadMs', 'pushesPerSecond', 'cpuMicrosPerPush', 'allHaveItMs', 'kibibytesPerStream'],
+      show: [
+        'firstLoadMs',
+        'secondLoadMs',
+        'pushesPerSecond',
+        'cpuMicrosPerPush',
+        'allHaveItMs',
+        'kibibytesPerStream',
+      ],
     })),
     {
       title: `${delta ? 'delta' : 'sotw'}, one change among 10,000`,
@@ -64,6 +75,13 @@ const scenarios: readonly {
     title: 'delta, 200 streams come back with 10,000 versions',
     order: { scenario: 'reconnect', delta: true, streams: 200, ...small, resources: 10_000, bytes: 1_000 },
     show: ['stormMs', 'stormCpuMs', 'stormBytes', 'stormPeakMiB'],
+  },
+  {
+    // go-control-plane sends the same response again and again.
+    title: 'delta, 20 streams that refuse one of 1,000',
+    order: { scenario: 'poison', delta: true, streams: 20, ...small, resources: 1_000, bytes: 1_000 },
+    show: ['othersHaveItMs', 'culpritNamedMs'],
+    servers: ['weir'],
   },
 ];
 const better = (figure: string): Figure['better'] => (figure === 'pushesPerSecond' ? 'higher' : 'lower');
@@ -117,16 +135,21 @@ function median(values: readonly number[]): number {
 async function compare(): Promise<void> {
   const rows: string[][] = [['what', 'figure', ...names]];
   const figures: Record<string, Figure> = {};
-  for (const { title, order, show } of scenarios) {
+  for (const { title, order, show, servers: measured = names } of scenarios) {
     const found: Record<ServerName, Figures[]> = { weir: [], linear: [], snapshot: [] };
     for (let round = 0; round < repeats; round += 1) {
-      for (const name of names) found[name].push(await measure(name, order));
+      for (const name of measured) found[name].push(await measure(name, order));
     }
     for (const figure of show) {
       const values = names.map((name) => median(found[name].map((run) => run[figure] ?? Number.NaN)));
-      rows.push([title, figure, ...values.map((value) => value.toPrecision(4))]);
+      rows.push([
+        title,
+        figure,
+        ...values.map((value) => (Number.isNaN(value) ? '-' : value.toPrecision(4))),
+      ]);
       names.forEach((name, index) => {
         const value = values[index] ?? Number.NaN;
+        if (Number.isNaN(value)) return;
         figures[`${title}: ${figure}, ${name}`] = { value, unit: unitOf(figure), better: better(figure) };
       });
     }
@@ -162,11 +185,15 @@ async function soak(): Promise<void> {
       ...Object.entries(found).map(([name, value]) => [name, value.toPrecision(4)]),
     ]),
   );
-  writeResult('xds-soak', {
-    growthKiB: { value: found['growthKiB'] ?? Number.NaN, unit: 'KiB', better: 'lower' },
-  });
+  const unit = (name: string): string => (name.endsWith('MiB') ? 'MiB' : '');
+  writeResult(
+    'xds-soak',
+    Object.fromEntries(
+      Object.entries(found).map(([name, value]) => [name, { value, unit: unit(name), better: 'lower' }]),
+    ),
+  );
 }
 
 build();
-if (process.argv[2] === 'soak') await soak();
+if (isSoak) await soak();
 else await compare();

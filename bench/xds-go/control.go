@@ -16,6 +16,8 @@ import (
 type stats struct {
 	CPUMilliseconds float64 `json:"cpuMs"`
 	RSSBytes        int64   `json:"rssBytes"`
+	// What is in use after a collection; only of weir in a soak.
+	UsedBytes int64 `json:"usedBytes"`
 }
 
 func serveControl(path string, handle func(words []string) error) error {

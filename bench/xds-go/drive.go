@@ -8,11 +8,13 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -35,6 +37,8 @@ type fleet struct {
 	cancel      context.CancelFunc
 	context     context.Context
 	connections []*grpc.ClientConn
+	// Responses that hold this name are refused; empty: none.
+	refused string
 	// By number of the stream.
 	cancels map[int]context.CancelFunc
 }
@@ -79,7 +83,15 @@ func (f *fleet) first(number int, versions map[string]string) proto.Message {
 	return &discovery.DiscoveryRequest{Node: node, TypeUrl: resource.ClusterType}
 }
 
+func (f *fleet) refuses(read response) bool {
+	_, holds := read.versions[f.refused]
+	return holds
+}
+
 func (f *fleet) answer(to response) proto.Message {
+	if f.refuses(to) {
+		return &discovery.DeltaDiscoveryRequest{TypeUrl: resource.ClusterType, ResponseNonce: to.nonce, ErrorDetail: &status.Status{Message: "something is wrong"}}
+	}
 	if f.delta {
 		return &discovery.DeltaDiscoveryRequest{TypeUrl: resource.ClusterType, ResponseNonce: to.nonce}
 	}
@@ -131,7 +143,9 @@ func (f *fleet) open(ctx context.Context, number int, request []byte, withVersio
 			fail(err)
 			return
 		}
-		f.arrivals <- arrival{number, read}
+		if !f.refuses(read) {
+			f.arrivals <- arrival{number, read}
+		}
 	}
 }
 
@@ -144,6 +158,15 @@ func (f *fleet) start(streams int, versions map[string]string) error {
 	return nil
 }
 
+// load starts all streams, and waits until they have everything.
+func (f *fleet) load(run order) error {
+	if err := f.start(run.Streams, nil); err != nil {
+		return err
+	}
+	_, err := f.all(f.numbers(), run.Resources)
+	return err
+}
+
 func (f *fleet) startOne(number int, versions map[string]string) error {
 	request, err := proto.Marshal(f.first(number, versions))
 	if err != nil {
@@ -151,7 +174,7 @@ func (f *fleet) startOne(number int, versions map[string]string) error {
 	}
 	ctx, cancel := context.WithCancel(f.context)
 	f.cancels[number] = cancel
-	go f.open(ctx, number, request, false)
+	go f.open(ctx, number, request, f.refused != "")
 	return nil
 }
 
@@ -242,6 +265,7 @@ var scenarios = map[string]func(order, string, *control) (figures, error){
 	"push":      push,
 	"reconnect": reconnect,
 	"soak":      soak,
+	"poison":    poison,
 }
 
 // push opens the streams (first load), then changes one resource again and again, each time when
@@ -257,10 +281,7 @@ func push(run order, address string, control *control) (figures, error) {
 	}
 	defer fleet.close()
 	begin := time.Now()
-	if err := fleet.start(run.Streams, nil); err != nil {
-		return nil, err
-	}
-	if _, err := fleet.all(fleet.numbers(), run.Resources); err != nil {
+	if err := fleet.load(run); err != nil {
 		return nil, err
 	}
 	loaded := time.Since(begin)
@@ -292,10 +313,22 @@ func push(run order, address string, control *control) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
+	fleet.close()
+	second, err := newFleet(run, run.Streams, address)
+	if err != nil {
+		return nil, err
+	}
+	defer second.close()
+	begin = time.Now()
+	if err := second.load(run); err != nil {
+		return nil, err
+	}
+	loadedAgain := time.Since(begin)
 	pushes := float64(len(times) * run.Streams)
 	sort.Float64s(times)
 	return figures{
 		"firstLoadMs":        float64(loaded.Microseconds()) / 1e3,
+		"secondLoadMs":       float64(loadedAgain.Microseconds()) / 1e3,
 		"firstLoadCpuMs":     before.CPUMilliseconds - idle.CPUMilliseconds,
 		"pushesPerSecond":    pushes / took.Seconds(),
 		"cpuMicrosPerPush":   (after.CPUMilliseconds - before.CPUMilliseconds) * 1e3 / pushes,
@@ -359,5 +392,38 @@ func reconnect(run order, address string, control *control) (figures, error) {
 		"stormCpuMs":   after.CPUMilliseconds - before.CPUMilliseconds,
 		"stormBytes":   float64(bytes),
 		"stormPeakMiB": float64(after.RSSBytes) / (1 << 20),
+	}, nil
+}
+
+// poison has clients that refuse, as a whole, each response with one resource of all in it.
+func poison(run order, address string, control *control) (figures, error) {
+	fleet, err := newFleet(run, run.Streams, address)
+	if err != nil {
+		return nil, err
+	}
+	defer fleet.close()
+	fleet.refused = fmt.Sprintf("cluster-%d", run.Resources*3/5)
+	begin := time.Now()
+	if err := fleet.start(run.Streams, nil); err != nil {
+		return nil, err
+	}
+	if _, err := fleet.all(fleet.numbers(), run.Resources-1); err != nil {
+		return nil, err
+	}
+	took := time.Since(begin)
+	// The last ones may still be on their way.
+	want := strings.TrimSuffix(strings.Repeat(fleet.refused+",", run.Streams), ",")
+	refusals := ""
+	for refusals != want {
+		if refusals, err = control.ask("refusals"); err != nil {
+			return nil, err
+		}
+		if time.Since(begin) > 10*time.Second {
+			return nil, fmt.Errorf("the server names %q as refused, not %q", refusals, want)
+		}
+	}
+	return figures{
+		"othersHaveItMs": float64(took.Microseconds()) / 1e3,
+		"culpritNamedMs": float64(time.Since(begin).Microseconds()) / 1e3,
 	}, nil
 }

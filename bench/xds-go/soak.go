@@ -33,7 +33,7 @@ func soak(run order, address string, control *control) (figures, error) {
 	}
 	next := run.Streams
 	changes := 0
-	var samples []int64
+	var rss, used []int64
 	begin := time.Now()
 	replacedAt, sampledAt := begin, begin
 	for ticks := time.Tick(changeEvery); time.Since(begin) < run.For; <-ticks {
@@ -65,18 +65,20 @@ func soak(run order, address string, control *control) (figures, error) {
 			if err != nil {
 				return nil, err
 			}
-			samples = append(samples, now.RSSBytes)
+			rss = append(rss, now.RSSBytes)
+			used = append(used, now.UsedBytes)
 		}
 	}
-	third := len(samples) / 3
-	middle, last := median(samples[third:2*third]), median(samples[2*third:])
+	third := len(rss) / 3
+	mebibytes := func(values []int64) float64 { return float64(median(values)) / (1 << 20) }
 	return figures{
 		"minutes":         run.For.Minutes(),
 		"changes":         float64(changes),
 		"streamsReplaced": float64(next - run.Streams),
-		"middleMiB":       float64(middle) / (1 << 20),
-		"lastMiB":         float64(last) / (1 << 20),
-		"largestMiB":      float64(slices.Max(samples)) / (1 << 20),
-		"growthKiB":       float64(last-middle) / 1024,
+		"usedMiddleMiB":   mebibytes(used[third : 2*third]),
+		"usedLastMiB":     mebibytes(used[2*third:]),
+		"rssMiddleMiB":    mebibytes(rss[third : 2*third]),
+		"rssLastMiB":      mebibytes(rss[2*third:]),
+		"rssLargestMiB":   float64(slices.Max(rss)) / (1 << 20),
 	}, nil
 }

@@ -28,9 +28,17 @@ function obey(line: string): string {
     case 'change':
       server.update({ set: [cluster(first, second)] });
       return 'ok';
+    case 'refusals':
+      return server
+        .refusals()
+        .map(({ ref }) => ref.name)
+        .join();
     case 'stats': {
+      // In a soak, where Node runs with --expose-gc, memory is what is still in use.
+      globalThis.gc?.();
       const { user, system } = process.cpuUsage();
-      return JSON.stringify({ cpuMs: (user + system) / 1_000, rssBytes: process.memoryUsage.rss() });
+      const { rss: rssBytes, heapUsed, external } = process.memoryUsage();
+      return JSON.stringify({ cpuMs: (user + system) / 1_000, rssBytes, usedBytes: heapUsed + external });
     }
     default:
       throw new Error(`unknown order ${word}`);
