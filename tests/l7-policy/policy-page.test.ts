@@ -45,6 +45,18 @@ suite('docs/policy.md', () => {
     );
     assert.deepEqual(told.sort(), expected.sort());
   });
+
+  test('tells of every difference from Cilium, and of no other', () => {
+    const text = readFileSync(resolve(import.meta.dirname, 'cases/cilium-differences.yaml'), 'utf8');
+    const { cases }: { readonly cases: readonly { readonly name: string }[] } = parse(text);
+    const [, section = ''] = page.split('## Where Weir and Cilium part');
+    const [, ...rows] = [...(section.split('\n## ', 1)[0] ?? '').matchAll(/^\| ([a-z0-9-]+) \|/gm)];
+    const told = rows.flatMap(([, name = '']) => (name === '---' ? [] : name));
+    assert.deepEqual(
+      told,
+      cases.map(({ name }) => name),
+    );
+  });
 });
 
 /** What stands in a fence, and the text after it up to the next example or section. */
