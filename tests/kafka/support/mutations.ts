@@ -168,7 +168,8 @@ function leakInRequests(out: Buffer): string | null {
     const names = topicsAsBroker(schema.request, version, frame, start, unasked) ?? [];
     const other = names.find((name) => name !== 'orders');
     if (other !== undefined) return JSON.stringify(other);
-    if (frame.includes(topicId('secret'))) return 'an id of another topic';
+    // ConsumerGroupHeartbeat says by ids what a member owns already.
+    if (apiKey !== 68 && frame.includes(topicId('secret'))) return 'an id of another topic';
   }
   return null;
 }
