@@ -100,8 +100,9 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     widenings.write(wideningDiff.add);
 
     try {
-      const prepared = prepareSubjects(desired);
-      const unattached = switchOver(desired, prepared);
+      const prefixes = ipcacheOf(desired);
+      const prepared = prepareSubjects(desired, prefixes);
+      const unattached = switchOver(desired, prefixes, prepared);
       subjects.removeOthers(new Set(desired.endpoints.map(({ subject }) => subject)));
       subjects.clean();
       removeUnusedPairs(desired.classes);
@@ -114,9 +115,9 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
   }
 
   /** Works out and writes what subjects need, without putting it in force. */
-  function prepareSubjects(desired: DesiredState): PreparedSubjects {
+  function prepareSubjects(desired: DesiredState, prefixes: readonly Prefix[]): PreparedSubjects {
     const known = new Set<IdentityNumber>(ipcache.values());
-    const wanted = new Set<IdentityNumber>(ipcacheOf(desired).map(([, identity]) => identity));
+    const wanted = new Set<IdentityNumber>(prefixes.map(([, identity]) => identity));
     // Once it had a pair, a class whose listener is gone refuses by itself: only new ones are waited for.
     const present = new Set([...pairs.keys()].map(pairName));
     const waiting = classesBySet(
@@ -140,9 +141,13 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
   }
 
   /** Identities, endpoints and programs, with the switch of each subject at its place between them. */
-  function switchOver(desired: DesiredState, prepared: PreparedSubjects): ApplyReport['unattached'] {
-    const allowed = ipcacheOf(desired).filter(([, identity]) => !prepared.refused.has(identity));
-    const identities = ipcache.diff(prepared.refused.size === 0 ? ipcacheOf(desired) : allowed);
+  function switchOver(
+    desired: DesiredState,
+    prefixes: readonly Prefix[],
+    prepared: PreparedSubjects,
+  ): ApplyReport['unattached'] {
+    // Nobody may bear an identity that a version in force should know and does not.
+    const identities = ipcache.diff(prefixes.filter(([, identity]) => !prepared.refused.has(identity)));
     ipcache.write([...identities.add, ...identities.change]);
     // An address that is new here resolved to a wider prefix, or to the world, until now.
     if (identities.add.length + identities.change.length > 0) kernel.bumpIpcacheEpoch();
@@ -254,7 +259,9 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
   };
 }
 
-function ipcacheOf(desired: DesiredState): (readonly [IpPrefix, IdentityNumber])[] {
+type Prefix = readonly [IpPrefix, IdentityNumber];
+
+function ipcacheOf(desired: DesiredState): readonly Prefix[] {
   return [
     ...[...desired.ipcache].map(
       ([prefix, identity]) => [ipPrefix(prefix), identityNumber(identity)] as const,

@@ -47,7 +47,7 @@ export interface PreparedSubjects {
   readonly held: readonly HeldSubject[];
   /** Subjects that `commit` switches. */
   readonly switched: readonly SubjectKey[];
-  /** Identities whose entries were refused: no address may come to bear them. */
+  /** New identities whose entries were refused: no address may come to bear them. */
   readonly refused: ReadonlySet<IdentityNumber>;
   /** Switches subjects, one write each: the new ones, which no endpoint names yet, or the others. */
   commit(which: 'new' | 'others'): void;
@@ -152,7 +152,9 @@ export function openSubjectTable(kernel: Kernel, allocation: Allocation): Subjec
         versions.change(current, policy, moved);
         return current;
       } catch (error) {
-        for (const { peer, after } of moved) if (after !== null) refused.add(identityNumber(peer));
+        for (const { peer, after } of moved) {
+          if (after !== null && wanted.isNew(identityNumber(peer))) refused.add(identityNumber(peer));
+        }
         throw error;
       }
     }
