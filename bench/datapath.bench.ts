@@ -1,6 +1,6 @@
 // What a connection pays on its way through a node, beside its peers, in one interleaved run:
-// nothing in between; our programs with a policy on layers 3 and 4; TCP through Envoy; HTTP through Envoy
-// under a class's rules; and the very same HTTP listener reached by iptables TPROXY.
+// nothing in between; our programs with a policy on layers 3 and 4; TCP through Envoy, and HTTP under a class's rules,
+// each by our programs, accelerated too, and by iptables TPROXY to the very same listener.
 // `node bench/datapath.bench.ts [ROUNDS] [SECONDS]`
 
 import { setScene, type Variant } from './datapath/scene.ts';
@@ -49,7 +49,7 @@ console.log(
       name,
       show(ratesOf(name), 0),
       show(ratio(name, 'direct'), 3),
-      show(ratio(name, 'HTTP, TPROXY'), 3),
+      show(ratio(name, name.startsWith('TCP') ? 'TCP, TPROXY' : 'HTTP, TPROXY'), 3),
     ]),
   ]),
 );
@@ -61,6 +61,21 @@ writeResult('datapath', {
   },
   'TCP through Envoy of direct': {
     value: median(ratio('TCP, Envoy', 'direct')).median,
+    unit: 'ratio',
+    better: 'higher',
+  },
+  'TCP through Envoy, accelerated, of direct': {
+    value: median(ratio('TCP, accelerated', 'direct')).median,
+    unit: 'ratio',
+    better: 'higher',
+  },
+  'TCP through Envoy, accelerated, of TPROXY': {
+    value: median(ratio('TCP, accelerated', 'TCP, TPROXY')).median,
+    unit: 'ratio',
+    better: 'higher',
+  },
+  'HTTP through Envoy, accelerated, of TPROXY': {
+    value: median(ratio('HTTP, accelerated', 'HTTP, TPROXY')).median,
     unit: 'ratio',
     better: 'higher',
   },

@@ -43,48 +43,17 @@ function answeringFilter(): object {
   };
 }
 
+/** A listener for redirected connections, and the mark that its sockets carry. */
+export interface MarkedListener {
+  readonly port: number;
+  readonly mark: number;
+}
+
 /** An Envoy that carries redirected TCP connections to where they were going, from the client's own address. */
-export function tcpProxy(port: number, mark: number): object {
-  const marked = [{ description: 'mark', level: 1, name: 36, int_value: mark, state: 'STATE_PREBIND' }];
+export function tcpProxy(...listeners: readonly MarkedListener[]): object {
   return {
     static_resources: {
-      listeners: [
-        {
-          name: 'tcp',
-          address: { socket_address: { address: '127.0.0.1', port_value: port } },
-          transparent: true,
-          socket_options: marked,
-          listener_filters: [
-            {
-              name: 'envoy.filters.listener.original_dst',
-              typed_config: {
-                '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
-              },
-            },
-            {
-              name: 'envoy.filters.listener.original_src',
-              typed_config: {
-                '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc',
-                mark,
-              },
-            },
-          ],
-          filter_chains: [
-            {
-              filters: [
-                {
-                  name: 'envoy.filters.network.tcp_proxy',
-                  typed_config: {
-                    '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
-                    stat_prefix: 'tcp',
-                    cluster: 'original',
-                  },
-                },
-              ],
-            },
-          ],
-        },
-      ],
+      listeners: listeners.map(tcpListener),
       clusters: [
         {
           name: 'original',
@@ -94,5 +63,43 @@ export function tcpProxy(port: number, mark: number): object {
         },
       ],
     },
+  };
+}
+
+function tcpListener({ port, mark }: MarkedListener): object {
+  return {
+    name: `tcp-${port}`,
+    address: { socket_address: { address: '127.0.0.1', port_value: port } },
+    transparent: true,
+    socket_options: [{ description: 'mark', level: 1, name: 36, int_value: mark, state: 'STATE_PREBIND' }],
+    listener_filters: [
+      {
+        name: 'envoy.filters.listener.original_dst',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
+        },
+      },
+      {
+        name: 'envoy.filters.listener.original_src',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc',
+          mark,
+        },
+      },
+    ],
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.tcp_proxy',
+            typed_config: {
+              '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+              stat_prefix: 'tcp',
+              cluster: 'original',
+            },
+          },
+        ],
+      },
+    ],
   };
 }

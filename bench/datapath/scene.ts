@@ -7,6 +7,7 @@ import {
   controlClient,
   createNetwork,
   type Pod,
+  type StageNames,
   type Status,
   socketPaths,
   stageNames,
@@ -17,7 +18,15 @@ import { answeringServer, tcpProxy } from './envoy-config.ts';
 
 /** One way from a client to a server. */
 export interface Variant {
-  readonly name: 'direct' | 'L4 policy' | 'TCP, Envoy' | 'HTTP, Envoy' | 'HTTP, TPROXY';
+  readonly name:
+    | 'direct'
+    | 'L4 policy'
+    | 'TCP, Envoy'
+    | 'TCP, accelerated'
+    | 'TCP, TPROXY'
+    | 'HTTP, Envoy'
+    | 'HTTP, accelerated'
+    | 'HTTP, TPROXY';
   /** Words that lead into the client's namespace. */
   readonly enter: readonly [string, ...string[]];
   readonly address: string;
@@ -35,11 +44,14 @@ export interface Scene {
 const execute = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '../..');
 const ENVOY = join(ROOT, 'build/envoy/envoy/_bin/envoy');
-const TCP_PORT = 13_001;
+/** Listeners for TCP: one for each instance of the datapath. */
+const TCP_PORTS = { plain: 13_001, accelerated: 13_002 } as const;
 /** Mark and table of the TPROXY peer; they live in the bench's namespace only. */
 const TPROXY_MARK = '0x1';
 
-const PODS = ['direct', 'weir', 'tcp', 'tproxy'].flatMap((way, index): Pod[] => [
+/** `fast` is TCP, `quick` HTTP with acceleration. */
+const WAYS = ['direct', 'weir', 'tcp', 'tproxy', 'fast', 'quick'] as const;
+const PODS = WAYS.flatMap((way, index): Pod[] => [
   { name: `${way}-server`, address: `10.78.${index}.1`, interface: `${way}-s` },
   { name: `${way}-client`, address: `10.78.${index}.2`, interface: `${way}-c` },
 ]);
@@ -48,18 +60,22 @@ const addressOf = (pod: string): string => PODS.find(({ name }) => name === pod)
 /** Makes the scene; takes a few seconds. Everything stands in namespaces and directories of its own. */
 export async function setScene(): Promise<Scene> {
   const names = stageNames(`bench${process.pid}`);
-  const tcpInstance = `benchtcp${process.pid}`;
+  const quick = stageNames(`benchquick${process.pid}`);
+  const tcpInstances = { plain: `benchtcp${process.pid}`, accelerated: `benchfast${process.pid}` };
   const children: ChildProcess[] = [];
-  const client = controlClient(socketPaths(names.runDirectory).control);
   const network = await createNetwork(`weir-${names.instance}`, PODS);
   const [node, ...intoNode] = network.inNode;
   const inNode = (...words: readonly string[]): Promise<string> =>
     execute(node, [...intoNode, ...words]).then(({ stdout }) => stdout);
 
+  const tcpNode = (...words: readonly string[]): Promise<string> =>
+    inNode(process.execPath, join(import.meta.dirname, 'tcp-node.ts'), ...words);
+
   async function strike(): Promise<void> {
     for (const child of children) child.kill('SIGKILL');
-    await inNode(process.execPath, join(import.meta.dirname, 'tcp-node.ts'), 'remove', tcpInstance);
-    await inNode(...weir(names), 'uninstall', '--force', '--state-dir', names.stateDirectory);
+    for (const instance of Object.values(tcpInstances)) await tcpNode('remove', instance);
+    for (const each of [names, quick])
+      await inNode(...weir(each), 'uninstall', '--force', '--state-dir', each.stateDirectory);
     await network.remove();
   }
 
@@ -85,49 +101,71 @@ export async function setScene(): Promise<Scene> {
     );
   }
 
-  try {
-    const policies = join(names.runDirectory, 'policies');
+  /** Starts an agent for the pods of a way, and gives its status once it is healthy. */
+  async function agent(stage: StageNames, way: string, ...words: readonly string[]): Promise<Status> {
+    const policies = join(stage.runDirectory, 'policies');
+    const workloads = join(stage.runDirectory, 'workloads.yaml');
     mkdirSync(policies, { recursive: true });
-    writeFileSync(join(names.runDirectory, 'workloads.yaml'), workloads());
+    writeFileSync(workloads, workloadsOf(way));
     writeFileSync(join(policies, 'bench.yaml'), POLICY);
-    for (const way of ['direct', 'weir', 'tcp', 'tproxy']) {
+    const files = ['--policies', policies, '--workloads', workloads, '--state-dir', stage.stateDirectory];
+    start(network.inNode, ...weir(stage), 'agent', ...files, '--envoy-concurrency', '2', ...words);
+    return untilHealthy(() => statusOf(stage));
+  }
+
+  try {
+    mkdirSync(names.runDirectory, { recursive: true });
+    for (const way of WAYS) {
       envoy(network.inPod(`${way}-server`), `server-${way}`, answeringServer([80, 8080]), 1);
     }
 
-    envoy(network.inNode, 'tcp', tcpProxy(TCP_PORT, instanceOf(tcpInstance).marks.proxy), 2);
-    const pair = [addressOf('tcp-server'), 'tcp-s', addressOf('tcp-client'), 'tcp-c', String(TCP_PORT)];
-    await inNode(process.execPath, join(import.meta.dirname, 'tcp-node.ts'), 'install', tcpInstance, ...pair);
+    const kinds = ['plain', 'accelerated'] as const;
+    const listeners = kinds.map((kind) => {
+      return { port: TCP_PORTS[kind], mark: instanceOf(tcpInstances[kind]).marks.proxy };
+    });
+    envoy(network.inNode, 'tcp', tcpProxy(...listeners), 2);
+    for (const [kind, way] of [
+      ['plain', 'tcp'],
+      ['accelerated', 'fast'],
+    ] as const) {
+      const pair = ['server', 'client'].flatMap((role) => [addressOf(`${way}-${role}`), `${way}-${role[0]}`]);
+      await tcpNode('install', tcpInstances[kind], ...pair, String(TCP_PORTS[kind]), kind);
+    }
 
-    const files = ['--policies', policies, '--workloads', join(names.runDirectory, 'workloads.yaml')];
-    start(
-      network.inNode,
-      ...weir(names),
-      'agent',
-      ...files,
-      '--state-dir',
-      names.stateDirectory,
-      '--envoy-concurrency',
-      '2',
-    );
-    const status = await untilHealthy(() => client.call('GET', '/v1/status') as Promise<Status>);
-    const port = status.classes[0]?.port;
+    const { classes } = await agent(names, 'weir');
+    await agent(quick, 'quick', '--accelerate');
+    const port = classes[0]?.port;
     if (port === undefined) throw new Error('the agent has no class');
-    await installTproxy(inNode, port);
+    await installTproxy(inNode, { 80: TCP_PORTS.plain, 8080: port });
     const variants = variantsOf(network.inPod);
     for (const variant of variants) await untilServed(variant);
-    return { variants, strike, check: () => checkWays(client, inNode) };
+    const check = async (): Promise<void> => {
+      await checkWays(await statusOf(names), inNode);
+      const { acceleration, accelerationCounters } = (await statusOf(quick)).datapath;
+      if (acceleration.kind === 'off') throw new Error(acceleration.reason);
+      if ((accelerationCounters['accelerated'] ?? 0) === 0) throw new Error('no HTTP went around TCP');
+      if ((await tcpNode('messages', tcpInstances.accelerated)) === '0\n')
+        throw new Error('no TCP went around TCP');
+    };
+    return { variants, strike, check };
   } catch (error) {
     await strike();
     throw error;
   }
 }
 
+const statusOf = async ({ runDirectory }: StageNames): Promise<Status> =>
+  (await controlClient(socketPaths(runDirectory).control).call('GET', '/v1/status')) as Status;
+
 function variantsOf(inPod: (name: string) => readonly [string, ...string[]]): readonly Variant[] {
   const ways: readonly (readonly [Variant['name'], string, number])[] = [
     ['direct', 'direct', 80],
     ['L4 policy', 'weir', 80],
     ['TCP, Envoy', 'tcp', 80],
+    ['TCP, accelerated', 'fast', 80],
+    ['TCP, TPROXY', 'tproxy', 80],
     ['HTTP, Envoy', 'weir', 8080],
+    ['HTTP, accelerated', 'quick', 8080],
     ['HTTP, TPROXY', 'tproxy', 8080],
   ];
   return ways.map(([name, way, port]) => ({
@@ -138,10 +176,13 @@ function variantsOf(inPod: (name: string) => readonly [string, ...string[]]): re
   }));
 }
 
-/** The usual way to a transparent proxy: known sockets first, then the rule for new connections. */
+/**
+ * The usual way to a transparent proxy: known sockets first, then a rule for new connections to each port, which says
+ * where the proxy listens.
+ */
 async function installTproxy(
   inNode: (...words: readonly string[]) => Promise<string>,
-  port: number,
+  ports: Readonly<Record<string, number>>,
 ): Promise<void> {
   const mangle = (...words: readonly string[]): Promise<string> =>
     inNode('iptables', '-t', 'mangle', ...words);
@@ -163,24 +204,24 @@ async function installTproxy(
       'DIVERT',
     );
   }
-  const to = ['--on-ip', '127.0.0.1', '--on-port', String(port), '--tproxy-mark', TPROXY_MARK];
-  await mangle('-A', 'PREROUTING', '-i', 'tproxy-c', '-p', 'tcp', '--dport', '8080', '-j', 'TPROXY', ...to);
+  for (const [port, listener] of Object.entries(ports)) {
+    const from = ['-i', 'tproxy-c', '-p', 'tcp', '--dport', port];
+    const to = ['--on-ip', '127.0.0.1', '--on-port', String(listener), '--tproxy-mark', TPROXY_MARK];
+    await mangle('-A', 'PREROUTING', ...from, '-j', 'TPROXY', ...to);
+  }
   await inNode('ip', 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '99');
   await inNode('ip', 'rule', 'add', 'pref', '99', 'fwmark', TPROXY_MARK, 'lookup', '99');
 }
 
 /** Each way must have been taken: redirects by our programs, and packets that TPROXY's rule saw. */
 async function checkWays(
-  client: { call(method: string, path: string): Promise<unknown> },
+  { datapath: { counters } }: Status,
   inNode: (...words: readonly string[]) => Promise<string>,
 ): Promise<void> {
-  const { counters } = ((await client.call('GET', '/v1/status')) as Status).datapath;
   if ((counters['redirected'] ?? 0) === 0) throw new Error('nothing was redirected by our programs');
   if ((counters['allowed'] ?? 0) === 0) throw new Error('nothing was allowed on layers 3 and 4');
-  const seen = /^\s*([1-9]\d*) .*TPROXY/m.test(
-    await inNode('iptables', '-t', 'mangle', '-nvxL', 'PREROUTING'),
-  );
-  if (!seen) throw new Error("TPROXY's rule saw no packet");
+  const rules = await inNode('iptables', '-t', 'mangle', '-nvxL', 'PREROUTING');
+  if (rules.match(/^\s*[1-9]\d* .*TPROXY/gm)?.length !== 2) throw new Error("TPROXY's rule saw no packet");
 }
 
 async function untilHealthy(look: () => Promise<Status>): Promise<Status> {
@@ -220,9 +261,9 @@ async function untilServed({ name, enter, address, port }: Variant): Promise<voi
   throw new Error(`${name} does not serve: ${seen}`);
 }
 
-function workloads(): string {
+function workloadsOf(way: string): string {
   const lines = ['server', 'client'].map((role) => {
-    const pod = PODS.find(({ name }) => name === `weir-${role}`);
+    const pod = PODS.find(({ name }) => name === `${way}-${role}`);
     return `  - {name: ${role}, labels: {role: ${role}}, interface: ${pod?.interface}, addresses: [${pod?.address}]}`;
   });
   return `workloads:\n${lines.join('\n')}\n`;

@@ -1,5 +1,6 @@
 // Runs inside the bench's node: redirects all TCP to port 80 of one pod to a proxy port, with map content written
-// by hand. Arguments: `install INSTANCE SERVER_IP SERVER_LINK CLIENT_IP CLIENT_LINK PROXY_PORT`, or `remove INSTANCE`.
+// by hand. Arguments: `install INSTANCE SERVER_IP SERVER_LINK CLIENT_IP CLIENT_LINK PROXY_PORT
+// plain|accelerated`, `messages INSTANCE`, which prints how many went around TCP, or `remove INSTANCE`.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import {
@@ -30,11 +31,17 @@ const datapath = openDatapath({
   marks: instance.marks,
   bpffs: '/sys/fs/bpf',
   reportAllowed: false,
+  accelerate: rest[5] === 'accelerated' || task === 'messages',
 });
 if (task === 'remove') {
   datapath.remove();
   await removeRouting(instance, ip);
+} else if (task === 'messages') {
+  console.log(String(datapath.accelerationCounters().accelerated));
+  datapath.close();
 } else {
+  if (rest[5] === 'accelerated' && datapath.acceleration.kind === 'off')
+    throw new Error(datapath.acceleration.reason);
   await install(rest);
   datapath.close();
 }

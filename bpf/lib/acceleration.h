@@ -22,12 +22,23 @@ struct end_key {
 	__u32 received_from;
 };
 
+/* The verdict that a connection was seen to have, and when. */
+struct permission {
+	__u64 seen_ns;
+	__u32 source_subject;
+	__u32 source_generation;
+	__u32 destination_subject;
+	__u32 destination_generation;
+	__u32 ipcache_epoch;
+};
+
 /* Kept with each socket of the sockhash, and with those that are watched for how their owner reads. */
 struct accelerated {
 	struct weir_flow_key flow;
 	struct end_key peer_key;
 	struct end own;
 	struct end peer;
+	struct permission permission;
 	__u8 peer_is_proxy;
 	/* How often the peer was looked for in vain. */
 	__u8 searches;

@@ -44,17 +44,49 @@ static __always_inline int find_peer(struct accelerated *accelerated)
 	return 1;
 }
 
-static __always_inline int has_permission(const struct accelerated *accelerated)
+/* The tracked connection is permitted; judges it anew under a newer policy, which keeps its entry young too. */
+static __noinline int ask_permission(struct accelerated *accelerated)
 {
-	struct weir_flow *flow = bpf_map_lookup_elem(&conntrack, &accelerated->flow);
-	__u64 now;
+	struct standing standing = {};
+	struct packet packet = { .protocol = IPPROTO_TCP };
+	struct decision decision = {};
+	struct permission permission = {};
+	struct weir_flow *flow;
 
-	if (!flow || (flow->flags & WEIR_CUT) || !is_proxied(flow) || !is_current(flow))
+	if (!accelerated)
 		return 0;
-	now = bpf_ktime_get_coarse_ns();
-	if (now - flow->last_seen_ns > NANOSECONDS)
-		flow->last_seen_ns = now;
+	packet.source = accelerated->flow.low;
+	packet.destination = accelerated->flow.high;
+	packet.source_port = accelerated->flow.low_port;
+	packet.destination_port = accelerated->flow.high_port;
+	find_flow(&packet, &standing);
+	flow = standing.flow;
+	if (!flow || (flow->flags & WEIR_CUT) || !is_proxied(flow))
+		return 0;
+	if (!is_current(flow) && rejudge(0, &packet, &standing, &decision, WEIR_FROM_NETWORK))
+		return 0;
+	touch(&standing, &packet);
+	permission.seen_ns = bpf_ktime_get_coarse_ns();
+	permission.source_subject = flow->source.subject;
+	permission.source_generation = flow->source.generation;
+	permission.destination_subject = flow->destination.subject;
+	permission.destination_generation = flow->destination.generation;
+	permission.ipcache_epoch = flow->ipcache_epoch;
+	accelerated->permission = permission;
 	return 1;
+}
+
+/* What was permitted a moment ago under what is in force now needs no look at the tracked connection. */
+static __always_inline int has_permission(struct accelerated *accelerated)
+{
+	const struct permission *seen = &accelerated->permission;
+
+	if (bpf_ktime_get_coarse_ns() - seen->seen_ns < NANOSECONDS &&
+	    generation_of(seen->source_subject, WEIR_EGRESS) == seen->source_generation &&
+	    generation_of(seen->destination_subject, WEIR_INGRESS) == seen->destination_generation &&
+	    ipcache_epoch() == seen->ipcache_epoch)
+		return 1;
+	return ask_permission(accelerated);
 }
 
 static __always_inline int is_under_pressure(const struct sock *sock)
@@ -67,7 +99,7 @@ static __always_inline int is_under_pressure(const struct sock *sock)
 
 /* Whether these bytes may go around TCP: WEIR_ACCELERATED or why not. In this order:
  *   1. acceleration is off, or the socket has sent urgent data: TCP;
- *   2. the connection is not permitted as it was judged (or not remembered): TCP, where it is judged anew or reset;
+ *   2. the connection is not permitted (any more), or not remembered: TCP, where it is reset;
  *   3. the peer has options that would not work, or reads blocking: TCP;
  *   4. bytes sent by TCP have not been read yet: TCP, or these would overtake them;
  *   5. the peer has more unread than its receive buffer should hold, or TCP is short of memory: TCP, which waits. */
@@ -84,8 +116,10 @@ static __always_inline __u32 judge_message(const struct sk_msg_md *message, cons
 		return WEIR_ACCELERATION_STALE;
 	if (theirs->inet_conn.icsk_ulp_ops || peer->sk_rcvlowat > 1)
 		return WEIR_ACCELERATION_UNFIT;
-	if (!accelerated->peer_is_proxy && peer->sk_socket && !is_nonblocking(peer))
+	if (!accelerated->peer_is_proxy && peer->sk_socket && !is_nonblocking(peer)) {
+		learn_reader(peer, &accelerated->peer_key.local, accelerated->peer_key.local_port);
 		return WEIR_ACCELERATION_BLOCKING;
+	}
 	if (own->write_seq != theirs->copied_seq)
 		return WEIR_ACCELERATION_BEHIND_TCP;
 	if ((__u64)unread(peer) + message->size > (__u32)peer->sk_rcvbuf ||
@@ -112,9 +146,9 @@ int accelerate(struct sk_msg_md *message)
 		return SK_PASS;
 	}
 	peer = sock_of(&accelerated->peer);
-	if (peer && !accelerated->peer_is_proxy)
-		learn_reader(peer, &accelerated->peer_key.local, accelerated->peer_key.local_port);
 	if (!peer || !psock_of(peer)) {
+		if (peer && !accelerated->peer_is_proxy)
+			learn_reader(peer, &accelerated->peer_key.local, accelerated->peer_key.local_port);
 		count_acceleration(WEIR_ACCELERATION_ALONE);
 		return SK_PASS;
 	}

@@ -26,7 +26,7 @@ export const accelerationCounts = Object.freeze({
   alone: 4,
   /** By TCP: acceleration was switched off, or the socket has sent urgent data or has options that do not go with it. */
   unfit: 5,
-  /** By TCP: the policy is newer than the verdict, or the connection is not remembered. */
+  /** By TCP: the connection is not permitted any more, or not remembered. */
   stale: 6,
   /** By TCP: what went before by TCP has not been read yet. */
   'behind-tcp': 7,

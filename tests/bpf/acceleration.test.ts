@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AccelerationCount, type Datapath, noSet, proxyPort, setNumber } from '@weir/bpf';
 import { tcpProxy } from '../../bench/datapath/envoy-config.ts';
-import { apply, enterLab, marks, openLabDatapath, workloads } from './lab.ts';
+import { apply, command, enterLab, marks, namespacePath, openLabDatapath, workloads } from './lab.ts';
 import { openPuppet, type Puppet } from './puppet.ts';
 
 const lab = enterLab(import.meta.filename);
@@ -98,8 +98,11 @@ describe('acceleration', () => {
     datapath.maps.pairs.set({ egressSet: noSet, ingressSet: set }, { proxyPort: proxyPort(port) });
     redirect();
     const config = join(folder, 'envoy.json');
-    writeFileSync(config, JSON.stringify(tcpProxy(port, marks.proxy)));
+    writeFileSync(config, JSON.stringify(tcpProxy({ port, mark: marks.proxy })));
     const words = ['-c', config, '--concurrency', '2', '--disable-hot-restart', '--log-level', 'error'];
+    // Clients take no source port that Envoy may take for its leg: collisions have tests of their own (redirect.test.ts).
+    const own = ['sysctl', '-qw', 'net.ipv4.ip_local_port_range=20000 29999'];
+    command('nsenter', `--net=${namespacePath(lab, 'alpha')}`, ...own);
     envoy = spawn(envoyBinary, words, { stdio: 'inherit' });
     client = openPuppet(lab, 'alpha');
     web = openPuppet(lab, 'beta');
@@ -115,7 +118,6 @@ describe('acceleration', () => {
   after(async () => {
     await Promise.all([client.close(), web.close()]);
     envoy.kill('SIGKILL');
-    datapath.remove();
     rmSync(folder, { recursive: true });
   });
 
@@ -316,6 +318,27 @@ describe('acceleration', () => {
     assert.ok(counts.accelerated > 1500, JSON.stringify(counts));
   });
 
+  test('a policy that still permits: accelerated as before, none is reset', async () => {
+    const [near, far] = await establish();
+    redirect();
+    const counts = await counted(async () => {
+      assert.equal(await carry(client, near, web, far, 'under the next'), 'under the next');
+      assert.equal(await carry(web, far, client, near, 'so am I'), 'so am I');
+    });
+    assert.deepEqual([counts.accelerated, counts.stale], [4, 0]);
+  });
+
+  test('processes killed in mid-stream: the other end is told', async () => {
+    const doomed = openPuppet(lab, 'alpha');
+    await doomed.ask({ op: 'connect', name: 'doomed', host: server, port: 80 });
+    await web.ask({ op: 'accept', name: 'widow', on: 'web' });
+    await doomed.ask({ op: 'send', name: 'doomed', text: 'last words' });
+    assert.equal(await web.ask({ op: 'recv', name: 'widow' }), 'last words');
+    await doomed.kill();
+    const end = await web.ask({ op: 'recv', name: 'widow' }).catch((error: Error) => error.message);
+    assert.match(String(end), /^$|ECONNRESET/);
+  });
+
   test('permission revoked in mid-stream: no byte after it, and both ends are reset', async () => {
     await client.ask({ op: 'busy', host: server, port: 82, count: 200, as: 'busy' });
     redirect('deny');
@@ -329,5 +352,35 @@ describe('acceleration', () => {
     const latest = Math.max(...last.map((at) => Number(BigInt(Math.round(at)) - revokedAtNs)));
     // What was on its way may still arrive; a second round trip may not have begun.
     assert.ok(latest < 1e9, `${latest} ns after`);
+  });
+
+  test('the next agent takes over, with acceleration and without; a removal loses no byte', async () => {
+    const [near, far] = await establish();
+    datapath.close();
+    datapath = open(true);
+    redirect();
+    const counts = await counted(async () => {
+      assert.equal(await carry(client, near, web, far, 'over a restart'), 'over a restart');
+    });
+    assert.equal(counts.accelerated, 2);
+
+    await web.ask({ op: 'send', name: far, text: 'unread while it goes' });
+    await client.ask({ op: 'wait_events', name: near, events: 1 });
+    datapath.close();
+    datapath = open(false);
+    redirect();
+    assert.deepEqual(datapath.acceleration, { kind: 'off', reason: 'switched off' });
+    assert.equal(await client.ask({ op: 'recv', name: near }), 'unread while it goes');
+    assert.equal(await carry(client, near, web, far, 'by TCP'), 'by TCP');
+    assert.equal(await carry(web, far, client, near, 'and back'), 'and back');
+
+    datapath.close();
+    datapath = open(true);
+    redirect();
+    const [near2, far2] = await establish();
+    await web.ask({ op: 'send', name: far2, text: 'unread while all goes' });
+    await client.ask({ op: 'wait_events', name: near2, events: 1 });
+    datapath.remove();
+    assert.equal(await client.ask({ op: 'recv', name: near2 }), 'unread while all goes');
   });
 });
