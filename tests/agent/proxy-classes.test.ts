@@ -98,6 +98,46 @@ describe('classes at the proxy', () => {
     assert.deepEqual([[...classes.ready()], classes.progress(id)], [[id], { kind: 'waiting' }]);
   });
 
+  it('compile what came meanwhile once, when the proxy has taken what it was sent', async () => {
+    const { classes, published, answer, progress } = setup();
+    classes.want([wanted('a')]);
+    await answer({ kind: 'in-force' });
+    classes.want([wanted('b')]);
+    published.length = 0;
+    for (const content of ['c', 'd', 'bad']) classes.want([wanted(content)]);
+    assert.deepEqual([published, classes.progress(id)], [[], { kind: 'waiting' }]);
+    const before = progress();
+    await answer({ kind: 'in-force' });
+    assert.equal(progress(), before + 1, 'a turn is asked for');
+    classes.want([wanted('d')]);
+    assert.deepEqual([published, classes.unsettled()], [['+routes d'], [id]]);
+  });
+
+  it('do not wait for a proxy that refused or gave no answer', async () => {
+    const { classes, published, answer, progress } = setup();
+    classes.want([wanted('a')]);
+    await answer({ kind: 'in-force' });
+    for (const kind of ['refused', 'unknown'] as const) {
+      classes.want([wanted(kind)]);
+      published.length = 0;
+      classes.want([wanted(`after ${kind}`)]);
+      assert.deepEqual(published, []);
+      const before = progress();
+      await answer(kind === 'refused' ? { kind, problem: 'no' } : { kind });
+      assert.equal(progress(), before + 1);
+      classes.want([wanted(`after ${kind}`)]);
+      assert.deepEqual(published, [`+routes after ${kind}`]);
+      await answer({ kind: 'in-force' });
+    }
+  });
+
+  it('are published at once while they serve nothing yet', async () => {
+    const { classes, published } = setup();
+    classes.want([wanted('a')]);
+    classes.want([wanted('b')]);
+    assert.deepEqual(published.at(-1), '+routes b');
+  });
+
   it('keep serving what they did when the proxy refuses a new content', async () => {
     const { classes, answer } = setup();
     classes.want([wanted('a')]);

@@ -1,5 +1,6 @@
 /**
- * Attempts to reach what no rule allows, and look-alikes that must pass.
+ * Attempts to reach what no rule allows, and look-alikes that must pass. Past 500 lines, because it is one list of
+ * data that is read from top to bottom.
  * The rules: GET and POST under /public/, GET of /exact, GET of /hosted on host `good`, GET of /keyed with x-key: k.
  */
 export type BypassCase = {

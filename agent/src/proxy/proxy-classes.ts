@@ -83,12 +83,15 @@ const ASK_AGAIN_MS = 200;
 
 /**
  * Publishes what is wanted and finds out, in the background, what is in force. A class that cannot be
- * compiled, or that the proxy refuses, keeps the content it had.
+ * compiled, or that the proxy refuses, keeps the content it had. A content that is wanted while the proxy still takes
+ * the one before is left for the turn that `onProgress` asks for.
  */
 export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
   const { publisher, compile, listening, onProgress, after } = parts;
   const entries = new Map<ClassId, Entry>();
   const watches = new Map<ClassId, AbortController>();
+  /** Classes whose published content the proxy has not answered yet. */
+  const asked = new Set<ClassId>();
   const closed = new AbortController();
 
   function want(classes: readonly WantedClass[]): void {
@@ -98,6 +101,8 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
       const fingerprint = fingerprintOf(wanted);
       const had = entries.get(wanted.id);
       if (had?.fingerprint === fingerprint) continue;
+      // The proxy takes one version at a time: what comes meanwhile is compiled once, when it has answered.
+      if (had?.serving === true && asked.has(wanted.id)) continue;
       const compiled = compile(wanted);
       const base = { id: wanted.id, port: wanted.port, fingerprint, serving: had?.serving ?? false };
       if (compiled.kind === 'refused') {
@@ -134,22 +139,27 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
     watches.set(id, controller);
     const signal = AbortSignal.any([controller.signal, closed.signal]);
     void follow(id, signal).catch((error) => {
-      if (!signal.aborted) update(id, { problem: String(error) });
+      if (signal.aborted) return;
+      asked.delete(id);
+      update(id, { problem: String(error) });
     });
   }
 
   async function follow(id: ClassId, signal: AbortSignal): Promise<void> {
     const entry = entries.get(id);
     if (entry === undefined) return;
+    asked.add(id);
     const answer = await publisher.inForce(entry.resources, signal);
     if (signal.aborted) return;
+    asked.delete(id);
     switch (answer.kind) {
       case 'refused':
         return update(id, { problem: answer.problem });
       case 'unknown':
-        return after(ASK_AGAIN_MS, () => {
+        after(ASK_AGAIN_MS, () => {
           if (!signal.aborted) watch(id);
         });
+        return onProgress();
       case 'in-force':
         await listening([entry.port]);
         if (!signal.aborted) update(id, { problem: null, current: true, serving: true });
@@ -169,6 +179,7 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
       const remove = ids.flatMap((id) => {
         watches.get(id)?.abort();
         watches.delete(id);
+        asked.delete(id);
         const resources = entries.get(id)?.resources ?? [];
         entries.delete(id);
         return resources;
@@ -180,6 +191,7 @@ export function createProxyClasses(parts: ProxyClassesParts): ProxyClasses {
         entries.set(id, { ...entry, serving: false, current: false });
         if (entry.resources.length > 0) watch(id);
       }
+      onProgress();
     },
     ready: () => new Set([...entries.values()].flatMap(({ id, serving }) => (serving ? [id] : []))),
     progress(id) {
