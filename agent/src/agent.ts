@@ -85,7 +85,8 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
 
   // The kernel: what stands there is read, not changed.
   await ensureBpffs(options.bpffs);
-  checkKernel(options.bpffs);
+  for (const feature of checkKernel(options.bpffs))
+    log.warn({ feature }, 'the kernel lacks something; Weir does without');
   const datapath = openDatapath({
     instance: instance.name,
     marks: instance.marks,

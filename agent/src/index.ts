@@ -31,6 +31,7 @@ export { watchFolder } from './files/watch-folder.ts';
 export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
 export { createFlowLog } from './flows/flow-log.ts';
 export { createRequestCounters, type RequestCounters } from './flows/request-counters.ts';
+export { checkKernel } from './network/check-kernel.ts';
 export { type AgentOptions, type AgentWords, agentOptions, runDirectory, socketPaths } from './options.ts';
 export { engineOptions } from './policies/engine-options.ts';
 export { createPolicyParser, type PolicyParser } from './policies/policy-parser.ts';

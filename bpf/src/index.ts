@@ -66,7 +66,7 @@ export {
   type PacketRunnerOptions,
 } from './packet-runner.ts';
 export { lookUpPolicy, type PolicyEntry, policyEntries, type SideOfPolicy } from './policy-lookup.ts';
-export { type Feature, probeFeatures } from './probe.ts';
+export { type Feature, type KernelProbes, probeFeatures } from './probe.ts';
 export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';
 export { destroySockets, type SocketEnds } from './sockets.ts';

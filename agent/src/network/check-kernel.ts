@@ -1,12 +1,21 @@
 import { type Feature, probeFeatures } from '@weir/bpf';
 
-/** Throws when the kernel lacks something that the datapath needs, and says in words what. */
-export function checkKernel(bpffs: string): void {
-  const missing = probeFeatures(bpffs).filter(({ available }) => !available);
-  if (missing.length > 0)
-    throw new Error(`this kernel cannot run Weir:\n${missing.map(showFeature).join('\n')}`);
+/**
+ * Throws when the kernel lacks something that the datapath needs, and says in words what. Gives what is missing and
+ * can be done without, in words too.
+ */
+export function checkKernel(
+  bpffs: string,
+  features: readonly Feature[] = probeFeatures(bpffs),
+): readonly string[] {
+  const missing = features.filter(({ available }) => !available);
+  if (missing.some(({ needed }) => needed)) {
+    const lines = missing.filter(({ needed }) => needed).map((feature) => `  ${showFeature(feature)}`);
+    throw new Error(`this kernel cannot run Weir:\n${lines.join('\n')}`);
+  }
+  return missing.map(showFeature);
 }
 
 function showFeature({ name, words }: Feature): string {
-  return `  ${name}: ${words}`;
+  return `${name}: ${words}`;
 }

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { checkKernel } from '@weir/agent';
+import { BpfError, type KernelProbes, probeFeatures } from '@weir/bpf';
+import { bpffs, mountBpffs } from '../bpf/lab.ts';
+
+/** A kernel that has everything but what is said. */
+function kernelWithout(lacks: Partial<KernelProbes>): KernelProbes {
+  return {
+    probeMapType: () => true,
+    probeProgramType: () => true,
+    probeHelper: () => true,
+    destroySockets: () => 0,
+    ...lacks,
+  };
+}
+
+const skAssign = 124;
+const ringbuf = 27;
+
+describe('what the kernel must have', () => {
+  mountBpffs();
+
+  it('is all here', () => {
+    assert.deepEqual(checkKernel(bpffs), []);
+  });
+
+  it('is named, each with the version that brings it, and the start refused', () => {
+    const kernel = kernelWithout({
+      probeHelper: (_program, helper) => helper !== skAssign,
+      probeMapType: (type) => type !== ringbuf,
+    });
+    assert.throws(() => checkKernel(bpffs, probeFeatures(bpffs, kernel)), {
+      message: [
+        'this kernel cannot run Weir:',
+        '  ring buffers: report drops and redirects; missing: Linux 5.8',
+        '  bpf_sk_assign: hands connections to the proxy; missing: Linux 5.7',
+      ].join('\n'),
+    });
+  });
+
+  it('may lack what only makes it better, and says what is done instead', () => {
+    const kernel = kernelWithout({
+      destroySockets: () => {
+        throw new BpfError('EOPNOTSUPP', 'destroy sockets', '');
+      },
+    });
+    assert.deepEqual(checkKernel(bpffs, probeFeatures(bpffs, kernel)), [
+      'SOCK_DESTROY: closes idle proxied connections that lost their permission; missing: Linux 4.5, CONFIG_INET_DIAG_DESTROY; they end with their next packet instead (cannot destroy sockets: EOPNOTSUPP)',
+    ]);
+  });
+});
