@@ -4,6 +4,12 @@ import { createInterface } from 'node:readline';
 /** The agent could not be reached, or refused. The message is for the user. */
 export class ControlError extends Error {
   override readonly name = 'ControlError';
+  /** No agent answered. */
+  readonly unreachable: boolean;
+  constructor(message: string, unreachable = false) {
+    super(message);
+    this.unreachable = unreachable;
+  }
 }
 
 /** Talks to the agent behind a control socket. */
@@ -21,6 +27,7 @@ export function controlClient(socketPath: string): ControlClient {
   function unreachable(error: unknown): ControlError {
     return new ControlError(
       `no agent answers on ${socketPath} (${String(error)}): is it running, and is this its --instance?`,
+      true,
     );
   }
 

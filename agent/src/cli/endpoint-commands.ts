@@ -1,5 +1,9 @@
+import { instanceOf } from '@weir/redirect';
 import { Command } from 'commander';
 import type { Status } from '../api/api-types.ts';
+import { ControlError } from '../api/control-client.ts';
+import { closeInterface } from '../network/close-interface.ts';
+import { DEFAULT_BPFFS } from '../options.ts';
 import { clientOf, globalOptions, print } from './global-options.ts';
 import { table } from './table.ts';
 
@@ -11,6 +15,7 @@ interface AddWords {
   readonly netns?: string;
   readonly link?: string;
   readonly namedPort: readonly string[];
+  readonly bpffs: string;
 }
 
 /** `weir endpoint add | remove | list`. */
@@ -25,6 +30,7 @@ export function endpointCommands(): Command {
     .option('--interface <name>', 'host side of its veth pair')
     .option('--netns <name>', 'its network namespace, instead of --interface')
     .option('--link <name>', 'the link inside that namespace (default: eth0)')
+    .option('--bpffs <dir>', 'as given to the agent', DEFAULT_BPFFS)
     .option('--named-port <name=port/protocol>', 'a named port (repeatable)', several, [])
     .action(async (name: string, words: AddWords, command: Command) => {
       const { netns, link } = words;
@@ -39,7 +45,14 @@ export function endpointCommands(): Command {
         ...(link === undefined ? {} : { link }),
         namedPorts: Object.fromEntries(words.namedPort.map((pair) => splitPair('--named-port', pair))),
       };
-      await clientOf(options).call('PUT', '/v1/endpoints', body);
+      try {
+        await clientOf(options).call('PUT', '/v1/endpoints', body);
+      } catch (error) {
+        if (!(error instanceof ControlError && error.unreachable)) throw error;
+        const link = await closeInterface(instanceOf(options.instance), words.bpffs, words);
+        const closed = link === undefined ? '' : `; nothing passes on ${link} until an agent knows ${name}`;
+        throw new Error(`${error.message}${closed}`);
+      }
       print(options, { name }, () => `${name} is added`);
     });
   const remove = new Command('remove')
