@@ -46,10 +46,10 @@ suite('weir policy diff', () => {
       title: 'a topic that changes is shown by both',
       edit: (text) => text.replace('topic: orders', 'topic: bills'),
       changes: [
-        'cart -> broker 9092/TCP Kafka key 0 v0 bills: denied -> allowed',
-        'cart -> broker 9092/TCP Kafka key 0 v0 orders: allowed -> denied',
-        'cart -> broker 9092/TCP Kafka key 3 v0 bills: denied -> allowed',
-        'cart -> broker 9092/TCP Kafka key 3 v0 orders: allowed -> denied',
+        'cart -> broker 9092/TCP Kafka metadata v0 bills: denied -> allowed',
+        'cart -> broker 9092/TCP Kafka metadata v0 orders: allowed -> denied',
+        'cart -> broker 9092/TCP Kafka produce v0 bills: denied -> allowed',
+        'cart -> broker 9092/TCP Kafka produce v0 orders: allowed -> denied',
       ],
     },
     {

@@ -55,6 +55,34 @@ suite('weir policy validate', () => {
     });
   }
 
+  test('lists what is wrong in the order of the file, with what was meant', (context) => {
+    const text = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web}
+spec:
+  endpointSelector: {matchlabels: {app: web}}
+  ingres: []
+  ingress:
+  - fromEntities: [wrold]
+    toPorts: [{ports: [{port: 80, protocol: TPC}]}]
+`;
+    const run = runWeir(folderOf(context, { 'a.yaml': text }), 'policy', 'validate', 'a.yaml');
+    assert.equal(run.status, 1);
+    assert.deepEqual(run.stdout.trimEnd().split('\n'), [
+      'a.yaml:5:22: error: unknown field "matchlabels" in endpointSelector',
+      '  did you mean "matchLabels"?',
+      'a.yaml:6:3: error: unknown field "ingres" in spec',
+      '  did you mean "ingress"?',
+      'a.yaml:8:20: error: unsupported entity: wrold',
+      '  did you mean "world"?',
+      'a.yaml:9:31: error: toPorts[].ports[].port must be a text, not a number',
+      '  put it in quotes',
+      'a.yaml:9:35: error: invalid protocol "TPC"',
+      '  use TCP, UDP, SCTP or ANY',
+      '5 errors, 0 warnings',
+    ]);
+  });
+
   test('takes any number of header actions behind prefixes that exclude each other', (context) => {
     const rules = Array.from({ length: 30 }, (_, index) => acting(index));
     const run = runWeir(folderOf(context, { 'a.yaml': withRules(...rules) }), 'policy', 'validate', 'a.yaml');

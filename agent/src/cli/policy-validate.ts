@@ -1,3 +1,4 @@
+import type { Problem } from '@weir/l7-policy';
 import { Command } from 'commander';
 import { offlineEngine } from '../explain/offline-engine.ts';
 import { proxyProblems } from '../policies/proxy-problems.ts';
@@ -11,7 +12,7 @@ export function validateCommand(): Command {
     .argument('<path...>', 'files, or folders of files')
     .action((paths: readonly string[], _words, command: Command) => {
       const offline = offlineEngine(paths, undefined);
-      const problems = [...offline.problems, ...proxyProblems(offline.engine)];
+      const problems = [...offline.problems, ...proxyProblems(offline.engine)].sort(byPlace);
       const errors = problems.filter(({ severity }) => severity === 'error').length;
       print(globalOptions(command), { problems }, () =>
         [...problems.map(showProblem), summary(errors, problems.length - errors)].join('\n'),
@@ -20,6 +21,12 @@ export function validateCommand(): Command {
     });
 }
 
+function byPlace(a: Problem, b: Problem): number {
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1;
+  return a.line - b.line || a.column - b.column;
+}
+
 function summary(errors: number, warnings: number): string {
-  return errors + warnings === 0 ? 'no problems' : `${errors} errors, ${warnings} warnings`;
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+  return errors + warnings === 0 ? 'no problems' : `${count(errors, 'error')}, ${count(warnings, 'warning')}`;
 }

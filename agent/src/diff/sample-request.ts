@@ -1,4 +1,5 @@
 import {
+  apiKeyName,
   carriesTopics,
   type L7Request,
   type L7Rule,
@@ -77,7 +78,7 @@ export function requestText(request: L7Request): string {
     case 'grpc':
       return `gRPC ${request.service}/${request.method}`;
     case 'kafka':
-      return `Kafka key ${request.apiKey} v${request.apiVersion} ${request.topics.join(',')}`;
+      return `Kafka ${apiKeyName(request.apiKey)} v${request.apiVersion} ${request.topics.join(',')}`;
     case 'dns':
       return `DNS ${request.name}`;
     case 'tls':

@@ -2,7 +2,7 @@ import type { LabelSelector, Peer, ServiceMatch } from '../model/policy.ts';
 import type { Direction } from '../types/subject-policy.ts';
 import { readCidrSet, readCidrs } from './cidr.ts';
 import { entityNames, entityPeers } from './entities.ts';
-import { type Fields, optionalText, readFields, readList, readText } from './fields.ts';
+import { type Fields, nearest, optionalText, readFields, readList, readText } from './fields.ts';
 import {
   mentionsKey,
   mentionsPrefix,
@@ -164,7 +164,12 @@ function readEntities(refusals: Refusals, value: Value, what: string, clusterNam
     if (name === null) return [];
     const peers = entityPeers(name, clusterName);
     if (peers === null) {
-      refusals.error(item.at, `unsupported entity: ${name}`, `known entities: ${entityNames.join(', ')}`);
+      const close = nearest(name, entityNames);
+      refusals.error(
+        item.at,
+        `unsupported entity: ${name}`,
+        close === null ? `known entities: ${entityNames.join(', ')}` : `did you mean "${close}"?`,
+      );
       return [];
     }
     return [...peers];

@@ -45,7 +45,7 @@ export function readToPorts(refusals: Refusals, value: Value, context: ToPortsCo
     const list = fields.get('ports');
     const ports = list === null ? { ports: [], written: [] } : readPorts(refusals, list, 'toPorts[].ports');
     const l7 = context.deny ? null : readL7(refusals, fields, ports, context);
-    if (ports.ports.length === 0) {
+    if (list?.kind !== 'list' || list.items.length === 0) {
       refusals.warn(
         fields.at,
         'toPorts[] names no ports, so it selects no traffic',
