@@ -30,6 +30,8 @@ export interface EnvoyOptions {
   readonly xdsSocket: string;
   /** A discovery service of its own for each of listeners and clusters, instead of the aggregated one. */
   readonly single?: boolean;
+  /** Name of a runtime layer that comes by RTDS. */
+  readonly runtime?: string;
 }
 
 /** A directory that goes when the test does. */
@@ -66,23 +68,35 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
-function bootstrap({ id, variant, xdsSocket, single = false }: EnvoyOptions, adminSocket: string): unknown {
-  const grpc = {
+/** Where an Envoy finds more resources, as JSON: the aggregated stream, or one of their own. */
+export function source(variant: Variant, single: boolean): unknown {
+  return single
+    ? { api_config_source: grpcSource(variant), resource_api_version: 'V3' }
+    : { ads: {}, resource_api_version: 'V3' };
+}
+
+function grpcSource(variant: Variant): unknown {
+  return {
     api_type: variant === 'delta' ? 'DELTA_GRPC' : 'GRPC',
     transport_api_version: 'V3',
     grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }],
   };
-  const ads = { ads: {}, resource_api_version: 'V3' };
-  const source = single ? { api_config_source: grpc, resource_api_version: 'V3' } : ads;
+}
+
+function bootstrap(options: EnvoyOptions, adminSocket: string): unknown {
+  const { id, variant, xdsSocket, single = false, runtime } = options;
+  const config = source(variant, single);
+  const layer = { name: 'rtds', rtds_layer: { name: runtime, rtds_config: config } };
   return {
     // Envoy takes TTLs but says so only when it is told to.
     node: { id, cluster: 'tests', metadata: { role: 'test' }, client_features: ttlFeatures },
     admin: { address: { pipe: { path: adminSocket } } },
     dynamic_resources: {
-      ...(single ? {} : { ads_config: grpc }),
-      lds_config: source,
-      cds_config: source,
+      ...(single ? {} : { ads_config: grpcSource(variant) }),
+      lds_config: config,
+      cds_config: config,
     },
+    ...(runtime === undefined ? {} : { layered_runtime: { layers: [layer] } }),
     static_resources: {
       clusters: [
         {
