@@ -50,9 +50,9 @@ WEIR_MAP(local_addresses, BPF_MAP_TYPE_HASH, struct weir_address, struct weir_lo
 WEIR_MAP(ipcache, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, __u32, 524288, BPF_F_NO_PREALLOC);
 /* An array: the verifier turns its look-ups into two loads, and each packet makes two. */
 WEIR_MAP(subjects, BPF_MAP_TYPE_ARRAY, __u32, struct weir_subject, 65536, 0);
-/* Policy in two levels: who the peer is leads to a table, protocol and port to a verdict in it. Hashes: 30 ns a look-up
- * at 10 entries and at 1,000,000, where an LPM trie takes 22 and 92 (make bench-policy-map). They take memory as they
- * fill, and 16 bytes for each entry that they could hold. */
+/* Policy in two levels: who the peer is leads to a table, protocol and port to a verdict in it. Hashes, whose look-ups
+ * cost the same at 10 entries and at 1,000,000 (make bench-policy-map); those of an LPM trie grow with its depth. They
+ * take memory as they fill, and 16 bytes for each entry that they could hold. */
 WEIR_MAP(policy_peers, BPF_MAP_TYPE_HASH, struct weir_peer_key, struct weir_table, 2097152, BPF_F_NO_PREALLOC);
 WEIR_MAP(policy_tables, BPF_MAP_TYPE_HASH, struct weir_table_key, struct weir_policy_value, 262144, BPF_F_NO_PREALLOC);
 WEIR_MAP(pairs, BPF_MAP_TYPE_HASH, struct weir_pair, struct weir_pair_value, 65536, BPF_F_NO_PREALLOC);
