@@ -1,5 +1,5 @@
 # Everything a developer types. `make setup` is quick when nothing changed.
-.PHONY: setup demo test bench lint clean
+.PHONY: setup demo demo-kafka test bench lint clean
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 setup:
@@ -7,6 +7,9 @@ setup:
 
 demo: setup
 	@./weir demo $(if $(KEEP),--keep)
+
+demo-kafka: setup
+	@./weir demo kafka $(if $(KEEP),--keep)
 
 test: setup
 	@node tests/run.ts $(TEST)

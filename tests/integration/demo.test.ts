@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { after, describe, it } from 'node:test';
-import { clearStage, controlClient, type Status, socketPaths, stageNames, weir } from '@weir/agent';
+import {
+  clearKafkaStage,
+  clearStage,
+  controlClient,
+  type Status,
+  socketPaths,
+  stageNames,
+  weir,
+} from '@weir/agent';
 import { assertNothingLeft } from './leaks.ts';
 
 const names = stageNames('demo');
@@ -92,5 +100,35 @@ describe('weir demo', () => {
     const removed = spawnSync(program, [...words, 'demo', '--remove'], { encoding: 'utf8' });
     assert.equal(removed.status, 0, removed.stderr);
     assertNothingLeft(names);
+  });
+});
+
+describe('weir demo kafka', () => {
+  const kafkaNames = stageNames('demo-kafka');
+  after(async () => {
+    await clearKafkaStage(kafkaNames);
+    assertNothingLeft(kafkaNames);
+  });
+
+  it('tells its story to the end and leaves nothing behind', () => {
+    const { status, stdout, stderr } = spawnSync(program, [...words, 'demo', 'kafka'], { encoding: 'utf8' });
+    assert.equal(status, 0, stdout + stderr);
+    assert.equal(stderr, '');
+    assert.match(stdout, /Topic authorization failed/);
+    assert.match(stdout, /was told ".*" \d+ ms after the file was saved/);
+    assertNothingLeft(kafkaNames);
+  });
+
+  it('stays when it is told to, and goes when it is told to', () => {
+    const { status, stdout, stderr } = spawnSync(program, [...words, 'demo', 'kafka', '--keep'], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stdout + stderr);
+    const kcat = ['netns', 'exec', 'weir-demo-kafka-archive', 'kcat', '-b', '10.77.1.1', '-C', '-e', '-q'];
+    const read = spawnSync('ip', [...kcat, '-t', 'plans'], { encoding: 'utf8' });
+    assert.equal(read.stdout, 'the exhaust port\n', read.stderr);
+    const removed = spawnSync(program, [...words, 'demo', 'kafka', '--remove'], { encoding: 'utf8' });
+    assert.equal(removed.status, 0, removed.stderr);
+    assertNothingLeft(kafkaNames);
   });
 });

@@ -3,6 +3,7 @@ import { table } from '../cli/table.ts';
 import type { Flow } from '../flows/flow.ts';
 import type { Outcome, ShipRequest } from './ship.ts';
 import { DEATHSTAR, exampleText, type Stage } from './stage.ts';
+import { expect, firstOfEach } from './telling.ts';
 
 type Crew = keyof Stage['ships'];
 
@@ -99,8 +100,7 @@ async function editWhileOpen(stage: Stage, say: (text: string) => void): Promise
 /** The first flow of each kind of outcome that has something to say. */
 function distinct(flows: readonly Flow[]): readonly Flow[] {
   const telling = flows.filter(({ kind, verdict }) => kind === 'request' || verdict !== 'allowed');
-  const first = new Map(telling.toReversed().map((flow) => [keyOf(flow), flow]));
-  return [...first.values()].toReversed();
+  return firstOfEach(telling, keyOf);
 }
 
 function keyOf({ verdict, reason, source, destination, request }: Flow): string {
@@ -181,8 +181,4 @@ function status(outcome: Outcome): number {
 
 function portOf(outcome: Outcome): number {
   return outcome.kind === 'answer' ? outcome.localPort : 0;
-}
-
-function expect(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`the story went wrong: expected that ${what}`);
 }
