@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { type ServedDirectory, serveDirectory } from '@weir/xds-server';
 import { startEnvoy, temporaryDirectory } from './envoy-under-test.ts';
@@ -69,6 +70,24 @@ resources:
             '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
 `;
 
+const usage = [
+  { name: 'no address', args: ['--dir', '.'], error: /required option '--listen <address>' not specified/ },
+  {
+    name: 'no such address',
+    args: ['--dir', '.', '--listen', 'here'],
+    error: /expected unix:PATH or tcp:HOST:PORT/,
+  },
+  { name: 'no such folder', args: ['--dir', 'nowhere', '--listen', 'tcp:127.0.0.1:0'], error: /nowhere/ },
+];
+for (const { name, args, error } of usage) {
+  test(`weir xds serve with ${name} ends with an error`, () => {
+    const weir = resolve(import.meta.dirname, '../../weir');
+    const { status, stderr } = spawnSync(weir, ['xds', 'serve', ...args], { encoding: 'utf8' });
+    assert.notEqual(status, 0);
+    assert.match(stderr, error);
+  });
+}
+
 suite('serveDirectory', () => {
   test('an Envoy follows the files; a bad one is refused with its place and changes nothing', async (t) => {
     const paths = temporaryDirectory(t);
@@ -123,13 +142,13 @@ suite('serveDirectory', () => {
     {
       name: 'a name twice',
       text: "resources:\n- &c\n  '@type': type.googleapis.com/envoy.config.cluster.v3.Cluster\n  name: c\n- *c",
-      problem: 'bad.yaml:1:1: type.googleapis.com/envoy.config.cluster.v3.Cluster "c" stands here twice',
+      problem: 'bad.yaml:5:3: type.googleapis.com/envoy.config.cluster.v3.Cluster "c" stands here twice',
     },
     {
       name: 'a name that another file has',
-      text: "'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster\nname: taken",
+      text: "resources:\n- '@type': type.googleapis.com/envoy.config.cluster.v3.Cluster\n  name: taken",
       problem:
-        'bad.yaml:1:1: type.googleapis.com/envoy.config.cluster.v3.Cluster "taken" stands in a.json already',
+        'bad.yaml:2:3: type.googleapis.com/envoy.config.cluster.v3.Cluster "taken" stands in a.json already',
     },
   ];
   for (const { name, text, problem } of bad) {

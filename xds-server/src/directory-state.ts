@@ -1,5 +1,5 @@
 import type { Resource } from './resource.ts';
-import type { ParsedFile, Problem } from './resource-file.ts';
+import type { ParsedFile, Place, Problem } from './resource-file.ts';
 
 /** What a directory gives: for each file its last good resources, and what is wrong with it now. */
 export interface DirectoryState {
@@ -37,9 +37,9 @@ export function nextDirectory(
     if (file === undefined) continue;
     if (file.kind === 'bad') files.set(path, { resources: kept, problems: file.problems });
     else {
-      const problems = file.resources.flatMap((resource) => {
+      const problems = file.resources.flatMap((resource, index) => {
         const owner = owners.get(keyOf(resource)) ?? path;
-        if (owner !== path) return [clash(path, owner, resource)];
+        if (owner !== path) return [clash(path, owner, resource, file.places[index])];
         owners.set(keyOf(resource), path);
         return [];
       });
@@ -64,13 +64,9 @@ function gives(file: ParsedFile | undefined, resource: Resource): boolean {
   return file.resources.some((other) => keyOf(other) === keyOf(resource));
 }
 
-function clash(file: string, owner: string, { typeUrl, name }: Resource): Problem {
-  return {
-    file,
-    line: 1,
-    column: 1,
-    message: `${typeUrl} ${JSON.stringify(name)} stands in ${owner} already`,
-  };
+function clash(file: string, owner: string, { typeUrl, name }: Resource, place: Place | undefined): Problem {
+  const { line, column } = place ?? { line: 1, column: 1 };
+  return { file, line, column, message: `${typeUrl} ${JSON.stringify(name)} stands in ${owner} already` };
 }
 
 function keyOf({ typeUrl, name }: Resource): string {

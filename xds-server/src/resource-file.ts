@@ -11,10 +11,11 @@ export interface Problem {
 }
 
 export type ParsedFile =
-  | { readonly kind: 'good'; readonly resources: readonly Resource[] }
+  | { readonly kind: 'good'; readonly resources: readonly Resource[]; readonly places: readonly Place[] }
   | { readonly kind: 'bad'; readonly problems: readonly Problem[] };
 
-type Place = Pick<Problem, 'line' | 'column'>;
+/** Where a resource of the same index begins. */
+export type Place = Pick<Problem, 'line' | 'column'>;
 
 const wrapper = 'envoy.service.discovery.v3.Resource';
 
@@ -26,6 +27,8 @@ export function parseResourceFile(file: string, text: string, types: FileRegistr
   const lines = new LineCounter();
   const problems: Problem[] = [];
   const resources: Resource[] = [];
+  const places: Place[] = [];
+  const seen = new Set<string>();
   const at = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
@@ -44,17 +47,20 @@ export function parseResourceFile(file: string, text: string, types: FileRegistr
     for (const node of resourceNodes(document.contents)) {
       const start = node.range?.[0] ?? 0;
       try {
-        resources.push(decode(node.toJS(document), types));
+        const resource = decode(node.toJS(document), types);
+        const key = `${resource.typeUrl}\0${resource.name}`;
+        if (seen.has(key))
+          report(at(start), `${resource.typeUrl} ${JSON.stringify(resource.name)} stands here twice`);
+        seen.add(key);
+        resources.push(resource);
+        places.push(at(start));
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         report(at(offsetOf(node, message) ?? start), message);
       }
     }
   }
-  for (const { typeUrl, name } of repeated(resources)) {
-    report({ line: 1, column: 1 }, `${typeUrl} ${JSON.stringify(name)} stands here twice`);
-  }
-  return problems.length > 0 ? { kind: 'bad', problems } : { kind: 'good', resources };
+  return problems.length > 0 ? { kind: 'bad', problems } : { kind: 'good', resources, places };
 }
 
 function resourceNodes(contents: Node): readonly Node[] {
@@ -132,14 +138,4 @@ function offsetOf(node: Node, message: string): number | null {
 
 function camel(name: string): string {
   return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function repeated(resources: readonly Resource[]): readonly Resource[] {
-  const seen = new Set<string>();
-  return resources.filter(({ typeUrl, name }) => {
-    const key = `${typeUrl}\0${name}`;
-    const again = seen.has(key);
-    seen.add(key);
-    return again;
-  });
 }

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 
 /** `weir xds serve`: the control server by itself. */
 export function xdsCommands(): Command {
-  const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+  const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
   const serve = new Command('serve')
     .description(
       'serve the Envoy resources in the JSON and YAML files of a folder to any Envoy, and follow the files',
@@ -12,7 +12,7 @@ export function xdsCommands(): Command {
       '--dir <dir>',
       'canonical proto JSON with @type: one resource, or a `resources:` list, a file',
     )
-    .requiredOption('--listen <address>', 'unix:PATH or tcp:HOST:PORT (repeatable)', several, [])
+    .requiredOption('--listen <address>', 'unix:PATH or tcp:HOST:PORT (repeatable)', several)
     .action(async ({ dir, listen }: { dir: string; listen: readonly string[] }) => {
       const print = (line: string): void => void process.stdout.write(`${line}\n`);
       const served = await serveDirectory({ dir, listen: listen.map(parseListen), print });
