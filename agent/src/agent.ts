@@ -31,6 +31,7 @@ import { retirePredecessors, startHousekeeping } from './housekeeping.ts';
 import { acceptLocal } from './network/accept-local.ts';
 import { ensureBpffs } from './network/bpffs.ts';
 import { checkKernel } from './network/check-kernel.ts';
+import { stopEarlyDemux } from './network/early-demux.ts';
 import { createInterfaces } from './network/interfaces.ts';
 import { checkPortRange, isListenedOn } from './network/port-range.ts';
 import { runIp } from './network/run-ip.ts';
@@ -97,6 +98,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
   if (options.accelerate && datapath.acceleration.kind === 'off')
     log.warn({ reason: datapath.acceleration.reason }, 'connections are not accelerated');
   await installRouting(instance, runIp);
+  stopEarlyDemux(store);
   const redirector = openRedirector(datapath, allocationStore(store), {
     ...options.proxyPorts,
     isTaken: isListenedOn,

@@ -5,6 +5,7 @@ import { removeRouting } from '@weir/redirect';
 import type { Status } from './api/api-types.ts';
 import { controlClient } from './api/control-client.ts';
 import { acceptLocal } from './network/accept-local.ts';
+import { restoreEarlyDemux } from './network/early-demux.ts';
 import { listLinks } from './network/links.ts';
 import { runIp, runTc } from './network/run-ip.ts';
 import { type AgentOptions, socketPaths } from './options.ts';
@@ -26,6 +27,7 @@ export async function uninstall(options: AgentOptions, force: boolean): Promise<
     const store = createStateStore(stateDirectory);
     if (processStore(store).load() !== null) removed.push('Envoy');
     await envoyOf(options, '', store, () => undefined).stop(STOP_MS);
+    restoreEarlyDemux(store);
   }
   const detached = removeDatapath({ bpffs: options.bpffs, instance: instance.name });
   if (detached !== undefined) removed.push('BPF programs and maps');

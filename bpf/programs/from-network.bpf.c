@@ -6,6 +6,7 @@
 #include "../lib/flow.h"
 #include "../lib/proxy-leg.h"
 #include "../lib/reset.h"
+#include "../lib/translation.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -21,6 +22,16 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	return PASS;
 }
 
+/* An answer to a connection that left under the node's own address (MASQUERADE) is known by the address that it has
+ * inside: the stack will give it back, but only after this hook. Resets are written as the packet came. */
+static __noinline void as_answered(struct __sk_buff *skb, struct packet *packet)
+{
+	struct packet original = {};
+
+	if (!bpf_map_lookup_elem(&local_addresses, &packet->destination) && find_original(skb, packet, &original))
+		turn(packet, &original);
+}
+
 /* In this order:
  *   1. what cannot be parsed passes: its own hook drops it;
  *   2. an address of a workload here does not come from outside: dropped;
@@ -32,7 +43,7 @@ SEC("tc")
 int from_network(struct __sk_buff *skb)
 {
 	struct standing standing = {};
-	struct packet packet = {};
+	struct packet packet = {}, known;
 	struct decision decision = { .direction = WEIR_INGRESS };
 	struct weir_flow *flow;
 	__u32 reason;
@@ -46,7 +57,10 @@ int from_network(struct __sk_buff *skb)
 		return drop(skb, &packet, &decision, WEIR_FROM_NETWORK, WEIR_SOURCE_NOT_OWNED);
 	if (packet.protocol != IPPROTO_TCP || packet.later_fragment || opens(&packet))
 		return PASS;
-	find_flow(&packet, &standing);
+	known = packet;
+	if (!packet.quoted)
+		as_answered(skb, &known);
+	find_flow(&known, &standing);
 	flow = standing.flow;
 	if (packet.quoted) {
 		if (flow && (flow->flags & WEIR_LEG) && !(flow->flags & WEIR_CUT))
@@ -54,9 +68,9 @@ int from_network(struct __sk_buff *skb)
 		return PASS;
 	}
 	if (!flow) {
-		if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) || !answers_proxy(skb, &packet))
+		if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) || !answers_proxy(skb, &known))
 			return PASS;
-		reason = adopt_leg(&packet, &standing, &decision);
+		reason = adopt_leg(&known, &standing, &decision);
 		if (reason)
 			return drop(skb, &packet, &decision, WEIR_FROM_NETWORK, reason);
 		set_mark(skb, mark_deliver);
@@ -67,11 +81,11 @@ int from_network(struct __sk_buff *skb)
 	if (flow->flags & WEIR_CUT)
 		return cut(skb, &packet, flow, &decision, WEIR_PERMISSION_LOST);
 	if (!is_current(flow)) {
-		reason = rejudge(skb->ifindex, &packet, &standing, &decision, WEIR_FROM_NETWORK);
+		reason = rejudge(skb->ifindex, &known, &standing, &decision, WEIR_FROM_NETWORK);
 		if (reason)
 			return cut(skb, &packet, flow, &decision, reason);
 	}
-	touch(&standing, &packet);
+	touch(&standing, &known);
 	set_mark(skb, mark_deliver);
 	return PASS;
 }

@@ -6,6 +6,7 @@
 #include "../lib/neighbour.h"
 #include "../lib/proxy-listener.h"
 #include "../lib/reset.h"
+#include "../lib/untranslate.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -122,10 +123,12 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 		reason = to_listener(skb, packet, flow->proxy_port);
 		if (reason)
 			return refused(skb, packet, decision, reason, WEIR_TO_WORKLOAD);
+		untranslate(skb, packet);
 		count(WEIR_REDIRECTED);
 		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
 		return PASS;
 	}
+	untranslate(skb, packet);
 	return forward(skb, packet, standing);
 }
 

@@ -114,6 +114,8 @@ function build(lab: string): void {
     'net.ipv4.ip_forward=1',
     'net.ipv4.conf.all.rp_filter=0',
     'net.ipv4.conf.default.rp_filter=0',
+    // As the agent sets it: what netfilter translates on its way to a workload must get there, to be sent round.
+    'net.ipv4.tcp_early_demux=0',
   );
   const ends: [PlaceName, { address: string; address6: string; link: string }][] = [
     ...(Object.entries(workloads) as [WorkloadName, (typeof workloads)[WorkloadName]][]),
