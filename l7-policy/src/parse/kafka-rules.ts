@@ -16,7 +16,7 @@ export function readKafkaRules(refusals: Refusals, value: Value): RuleAt[] {
     const content = {
       apiKeys: readApiKeys(refusals, fields, what),
       apiVersion: readApiVersion(refusals, fields, what),
-      clientId: nonEmpty(optionalText(refusals, fields, 'clientID', what)),
+      clientId: readClientId(refusals, fields, what),
       topic: readTopic(refusals, fields, what),
     };
     return [
@@ -60,6 +60,16 @@ function readApiVersion(refusals: Refusals, fields: Fields, what: string): numbe
     return null;
   }
   return Number(text);
+}
+
+/** Kafka's header has no room for a longer one. */
+const longestClientId = 32_767;
+
+function readClientId(refusals: Refusals, fields: Fields, what: string): string | null {
+  const clientId = nonEmpty(optionalText(refusals, fields, 'clientID', what));
+  if (clientId !== null && Buffer.byteLength(clientId) > longestClientId)
+    refusals.error(fields.keyAt('clientID'), `a Kafka client id has at most ${longestClientId} bytes`);
+  return clientId;
 }
 
 function readTopic(refusals: Refusals, fields: Fields, what: string): string | null {

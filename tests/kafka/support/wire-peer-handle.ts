@@ -52,7 +52,7 @@ export async function startWirePeer(namespace: string): Promise<WirePeer> {
     serve: (port) => ask({ kind: 'serve', port }),
     received: async () => bytes(await ask<readonly string[]>({ kind: 'received' })),
     release: () => ask({ kind: 'release' }),
-    async exchange(host, port, frames, answers, pieces = 0, connection = '') {
+    async exchange(host, port, frames, answers, pieces = 0, connection = '', end = false) {
       const texts = frames.map((frame) => Buffer.from(frame).toString('base64'));
       const result = await ask<Exchange>({
         kind: 'exchange',
@@ -62,6 +62,7 @@ export async function startWirePeer(namespace: string): Promise<WirePeer> {
         answers,
         pieces,
         connection,
+        end,
       });
       return { answers: bytes(result.answers), ended: result.ended };
     },

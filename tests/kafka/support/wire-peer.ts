@@ -19,6 +19,8 @@ export type WireOrder =
       readonly pieces: number;
       /** Name of a connection that stays open for the next exchange; '' for one of its own. */
       readonly connection: string;
+      /** Say the end after the last byte, and go on listening. */
+      readonly end: boolean;
     };
 
 export interface Exchange {
@@ -114,7 +116,10 @@ function exchange(order: Extract<WireOrder, { kind: 'exchange' }>): Promise<Exch
     const start = () => {
       const size = order.pieces === 0 ? bytes.length : order.pieces;
       const next = (at: number): void => {
-        if (at >= bytes.length || socket.destroyed) return;
+        if (at >= bytes.length || socket.destroyed) {
+          if (order.end) socket.end();
+          return;
+        }
         socket.write(bytes.subarray(at, at + size), () => next(at + size));
       };
       next(0);
