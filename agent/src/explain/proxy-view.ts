@@ -49,10 +49,15 @@ export function proxyView(head: RequestHead, patterns: PatternMatcher): ProxyVie
     return refuse(403, 'the path has a dot segment in disguise, which a server may read as another path');
   }
   if (!patterns.fullMatch(plainHost, host)) return refuse(403, `the host \`${host}\` is none`);
+  const oneHop = new Set(
+    valuesOf(head, 'connection').flatMap((value) => value.toLowerCase().split(/[ \t]*,[ \t]*/)),
+  );
+  // A WebSocket's is what the server must see.
+  oneHop.delete('upgrade');
   const headers = head.headers.filter(([name]) => {
-    const steers = /^x-envoy-/i.test(name);
-    if (steers) changes.push(`the header ${name} is removed`);
-    return !steers;
+    const removed = /^x-envoy-/i.test(name) || oneHop.has(name.toLowerCase());
+    if (removed) changes.push(`the header ${name} is removed`);
+    return !removed;
   });
   if (upgrade === 'h2c') changes.push('the offer to upgrade to h2c is removed');
   return {
@@ -77,6 +82,8 @@ function framingFault(head: RequestHead): (ProxyView & { kind: 'refused' }) | nu
   if (lengths.length > 1) return refuse(400, 'it has several Content-Length headers');
   if (lengths.some((length) => !/^[0-9]+$/.test(length)))
     return refuse(400, `Content-Length \`${lengths[0]}\` is no number`);
+  if (lengths.some((length) => BigInt(length) >= 1n << 64n))
+    return refuse(400, `Content-Length \`${lengths[0]}\` is beyond 64 bits`);
   if (codings.length > 1 || codings.some((coding) => coding.toLowerCase() !== 'chunked')) {
     return refuse(400, `Transfer-Encoding \`${codings.join(', ')}\` is not just chunked`);
   }

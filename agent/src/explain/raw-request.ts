@@ -58,7 +58,7 @@ function parseMessages(text: string): Messages {
   return { headers: first, heads, bodies, error: outcome instanceof Error ? outcome.message : null };
 }
 
-/** Faults of a head, and of the first chunk's size, that http-parser-js lets pass and Envoy does not. */
+/** Faults of a head, and of chunks behind it, that http-parser-js lets pass and Envoy does not. */
 function headFault(text: string): string | null {
   const end = /\r?\n\r?\n/.exec(text);
   const lines = text.slice(0, end?.index ?? text.length).split(/\r?\n/);
@@ -72,9 +72,26 @@ function headFault(text: string): string | null {
   }
   const chunked = lines.some((line) => /^transfer-encoding:\s*chunked\s*$/i.test(line));
   const body = end === null ? '' : text.slice(end.index + end[0].length);
-  return chunked && body !== '' && !/^[0-9A-Fa-f]+[ \t]*(;[^\r\n]*)?\r?\n/.test(body)
-    ? 'the size of the first chunk is no hexadecimal number'
-    : null;
+  return chunked ? chunkFault(body) : null;
+}
+
+/** The first chunk that is none, as far as the body goes. */
+function chunkFault(body: string): string | null {
+  for (let rest = body; rest !== ''; ) {
+    const line = /^([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n]*\r)?\r?\n/.exec(rest);
+    if (line === null)
+      return /^[0-9A-Fa-f]+[ \t]*;[^\r\n]*\n/.test(rest)
+        ? 'a chunk extension ends with a bare line feed'
+        : 'the size of a chunk is no hexadecimal number';
+    const [whole, digits = ''] = line;
+    if (/^0*$/.test(digits)) return null;
+    if (digits.replace(/^0+/, '').length > 16) return `the size of a chunk, ${digits}, is beyond 64 bits`;
+    const end = whole.length + Number.parseInt(digits, 16);
+    const after = rest.slice(end);
+    if (after !== '' && !/^\r?(\n|$)/.test(after)) return 'a chunk is longer than its size';
+    rest = after.replace(/^\r?\n?/, '');
+  }
+  return null;
 }
 
 function pairs(flat: readonly string[]): readonly (readonly [string, string])[] {
