@@ -17,7 +17,7 @@ export class MapFullError extends Error {
   constructor({ map, entries, maxEntries }: MapUsage, wanted: number) {
     super(
       `${map} is full: it holds ${entries} of ${maxEntries} entries and the update needs ${wanted} more; ` +
-        'what was in force stays. Let policies select fewer peers, or give the map more room',
+        'what was in force stays. Let policies select fewer peers',
     );
   }
 }
