@@ -4,6 +4,7 @@ import { nearest } from '../parse/fields.ts';
 import { readYaml } from '../parse/read-yaml.ts';
 import { createPlaces } from '../parse/refusals.ts';
 import type { MapValue, Value } from '../parse/value.ts';
+import { testFileLimits } from '../parse/yaml-file.ts';
 import type { NamedPort } from '../types/fact.ts';
 import type { HttpRequest, L7Request } from '../types/request.ts';
 import type { Direction } from '../types/subject-policy.ts';
@@ -93,7 +94,7 @@ export function readPolicyTests(text: string, file: string): readonly (PolicyTes
   const fail = (at: number, message: string): never => {
     throw error('malformed', at, message);
   };
-  const yaml = readYaml(text);
+  const yaml = readYaml(text, testFileLimits);
   const [problem] = yaml.problems;
   if (problem !== undefined) fail(problem.at, problem.message);
   if (!yaml.documents.some((root) => root.kind === 'map' && root.fields.has('cases'))) {

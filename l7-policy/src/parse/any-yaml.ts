@@ -1,10 +1,10 @@
 import { Composer, type Document, isAlias, isMap, isNode, isScalar, isSeq, Parser } from 'yaml';
 import type { Value } from './value.ts';
-import { yamlLimits as limits, refuse, type YamlFile } from './yaml-file.ts';
+import { refuse, type YamlFile, type YamlLimits } from './yaml-file.ts';
 
 /** Reads all of YAML, by the yaml library, which takes up to eight microseconds a character. */
-export function readAnyYaml(text: string): YamlFile {
-  const deep = tooDeep(text);
+export function readAnyYaml(text: string, limits: YamlLimits): YamlFile {
+  const deep = tooDeep(text, limits);
   if (deep !== null) return refuse(deep, `values are nested more than ${limits.depth} deep`);
   const parsed: Document.Parsed[] = [];
   const problems: YamlFile['problems'][number][] = [];
@@ -25,7 +25,7 @@ export function readAnyYaml(text: string): YamlFile {
   const budget = { aliased: 0, values: 0 };
   try {
     const documents = parsed.map((document) => {
-      const walk = { budget, anchors: new Map<string, unknown>() };
+      const walk = { limits, budget, anchors: new Map<string, unknown>() };
       return toValue(document.contents, walk, 0, document.range[0], false);
     });
     return { documents, problems: [], plain: false };
@@ -48,6 +48,7 @@ function firstLine(message: string): string {
 }
 
 interface Walk {
+  readonly limits: YamlLimits;
   readonly budget: { aliased: number; values: number };
   /** The latest node of each anchor; the library's own way to find it walks the document for every alias. */
   readonly anchors: Map<string, unknown>;
@@ -55,9 +56,9 @@ interface Walk {
 
 function toValue(node: unknown, walk: Walk, depth: number, fallbackAt: number, insideAlias: boolean): Value {
   if (node === null || node === undefined) return { kind: 'null', at: fallbackAt };
+  const { limits, budget, anchors } = walk;
   if (depth > limits.depth)
     throw new YamlRefusal(fallbackAt, `values are nested more than ${limits.depth} deep`);
-  const { budget, anchors } = walk;
   budget.values += 1;
   if (budget.values > limits.values) throw new YamlRefusal(fallbackAt, 'the file holds too many values');
   if (insideAlias) {
@@ -115,7 +116,7 @@ function scalar(value: unknown, source: string | undefined, at: number): Value {
 }
 
 /** Offset of the first flow bracket or indentation step beyond the depth limit: the parser below recurses. */
-function tooDeep(text: string): number | null {
+function tooDeep(text: string, limits: YamlLimits): number | null {
   let brackets = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

@@ -9,7 +9,17 @@ export const yamlLimits = {
   aliasedValues: 10_000,
   values: 2_000_000,
   problems: 20,
-} as const;
+};
+
+export type YamlLimits = Readonly<typeof yamlLimits>;
+
+/** Of a file that somebody keeps for tests and reads by hand: large ones with anchors are usual. */
+export const testFileLimits: YamlLimits = {
+  ...yamlLimits,
+  textBytes: 64 << 20,
+  unusualBytes: 64 << 20,
+  aliasedValues: 1_000_000,
+};
 
 export interface YamlFile {
   /** Documents that hold something. Empty when `problems` is not. */
