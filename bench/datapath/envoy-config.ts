@@ -70,6 +70,7 @@ function tcpListener({ port, mark }: MarkedListener): object {
   return {
     name: `tcp-${port}`,
     address: { socket_address: { address: '127.0.0.1', port_value: port } },
+    additional_addresses: [{ address: { socket_address: { address: '::1', port_value: port } } }],
     transparent: true,
     socket_options: [{ description: 'mark', level: 1, name: 36, int_value: mark, state: 'STATE_PREBIND' }],
     listener_filters: [

@@ -203,15 +203,17 @@ def many(host, port, count, parallel, largest, seed):
 
 
 def busy(host, port, count, ready):
-    """Echoes small messages on `count` connections as fast as it can, in one thread, until all are cut; gives when each
-    last got an answer (CLOCK_MONOTONIC, nanoseconds)."""
+    """Echoes small messages on `count` connections as fast as it can, in one thread, until all are cut; gives of each when
+    the last message was sent that got an answer (CLOCK_MONOTONIC, nanoseconds)."""
     epoll, living, last = select.epoll(), {}, []
     for _ in range(count):
         made = connect(host, port)
         living[made.fileno()] = made
         epoll.register(made, select.EPOLLIN)
+    sent, answered = {}, dict.fromkeys(living, 0)
+    for fd, made in living.items():
+        sent[fd] = time.monotonic_ns()
         made.send(b"ping")
-    answered = dict.fromkeys(living, 0)
     while living:
         events = epoll.poll(DEADLINE)
         if not events:
@@ -221,7 +223,7 @@ def busy(host, port, count, ready):
             try:
                 if not made.recv(4096):
                     raise ConnectionResetError
-                answered[fd] = time.monotonic_ns()
+                answered[fd], sent[fd] = sent[fd], time.monotonic_ns()
                 made.send(b"ping")
             except BlockingIOError:
                 continue
@@ -328,6 +330,14 @@ def run(command):
         os.close(end)
         os.close(into)
         return sent
+    if op == "splice_out":
+        wait(made, select.POLLIN)
+        end, into = os.pipe()
+        try:
+            return os.splice(made.fileno(), into, 4096)
+        finally:
+            os.close(end)
+            os.close(into)
     if op == "edge":
         # Reads as tokio does: after an edge, until a read comes short; then waits for the next edge.
         def read():
