@@ -2,7 +2,14 @@
 // and with one that it does not, so that a port that was not found shows.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Datapath, identityNumber, ipPrefix, openPacketRunner, type PacketRunner } from '@weir/bpf';
+import {
+  addressBytes,
+  type Datapath,
+  identityNumber,
+  ipPrefix,
+  openPacketRunner,
+  type PacketRunner,
+} from '@weir/bpf';
 import {
   authentication,
   type Ends,
@@ -230,6 +237,38 @@ const nd = (
 };
 const gateway = gatewayOf(v6.source);
 
+/** An ARP request for the router in the name of `sender`. */
+const arp = (sender: string): Uint8Array => {
+  const [own, router] = [sender, gatewayOf(v4.source)].map((address) => [
+    ...addressBytes(address).subarray(12),
+  ]);
+  const request = [
+    0,
+    1,
+    8,
+    0,
+    6,
+    4,
+    0,
+    1,
+    2,
+    0,
+    0,
+    0,
+    0,
+    1,
+    ...(own ?? []),
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    ...(router ?? []),
+  ];
+  return ethernet(0x0806, new Uint8Array([...request, ...Array(18).fill(0)]));
+};
+
 const neighbours: readonly (readonly [name: string, outcome: string, frame: Uint8Array])[] = [
   ['asks for its router', 'pass', nd(135)],
   ['asks whether its router is there', 'pass', nd(135, { destination: gateway })],
@@ -248,6 +287,9 @@ const neighbours: readonly (readonly [name: string, outcome: string, frame: Uint
   ['has a hop limit that says it was forwarded', 'neighbour-refused', nd(135, {}, gateway, 254)],
   ['reports what it listens to', 'pass', nd(143, { source: linkLocal, destination: 'ff02::16' }, '::', 1)],
   ['asks who listens', 'neighbour-refused', nd(130, { source: linkLocal }, '::', 1)],
+  ['asks for its router by ARP', 'pass', arp(v4.source)],
+  ['probes an address by ARP', 'pass', arp('0.0.0.0')],
+  ['asks by ARP in the name of another', 'source-not-owned', arp(v4.destination)],
   ['writes to a workload, as a neighbour', 'policy-default-deny', nd(135, { destination: v6.destination })],
   ['writes to the world, as a neighbour', 'policy-default-deny', nd(135, { destination: outside.address6 })],
 ];

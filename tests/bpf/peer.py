@@ -128,6 +128,15 @@ def run(command):
     if op == "receive":
         sockets[name].settimeout(command.get("timeout", 2))
         return sockets[name].recv(65536).decode()
+    if op == "echo":
+        # Writes so many bytes and reads them back; tells how many came back as they were.
+        sent = bytes(range(256)) * (command["bytes"] // 256)
+        sockets[name].settimeout(10)
+        threading.Thread(target=sockets[name].sendall, args=(sent,), daemon=True).start()
+        received = bytearray()
+        while len(received) < len(sent):
+            received += sockets[name].recv(1 << 20)
+        return sum(a == b for a, b in zip(sent, received))
     if op == "ended":
         with ended:
             ended.wait_for(lambda: command["client"] in ends, command.get("timeout", 2))

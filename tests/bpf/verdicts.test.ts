@@ -11,9 +11,11 @@ import {
 import {
   addressIn,
   apply,
+  command,
   enterLab,
   families,
   gatewayOf,
+  namespacePath,
   nodeAddress,
   openLabDatapath,
   outside,
@@ -325,6 +327,32 @@ describe('verdicts on real packets', () => {
       await peer('alpha').send('closed', 'x');
       assert.equal(await peer('alpha').receive('closed', 1), 'ECONNREFUSED');
     });
+  }
+
+  for (const family of families) {
+    for (const [what, mtu, packets] of [
+      ['packets that the stack has joined (GSO)', 1500, 65536],
+      ['joined packets of more than 64 KiB (BIG TCP)', 1500, 196608],
+      ['jumbo frames', 9000, 65536],
+    ] as const) {
+      // For IPv4 the iproute2 of Debian 12 cannot set it.
+      if (family === 'IPv4' && packets > 65536) continue;
+      test(`${what}: every byte arrives (${family})`, async () => {
+        apply(datapath, 'beta', [ingress(1001, allow, 80)]);
+        for (const { link } of [workloads.alpha, workloads.beta])
+          command('ip', 'link', 'set', link, 'mtu', String(mtu), 'gso_max_size', String(packets));
+        for (const place of ['alpha', 'beta'] as const)
+          command(
+            ...(['nsenter', `--net=${namespacePath(lab, place)}`, 'ip', 'link', 'set', 'eth0'] as const),
+            ...['mtu', String(mtu), 'gso_max_size', String(packets)],
+          );
+        const name = fresh();
+        assert.match(await peer('alpha').connect(name, addressIn(family, workloads.beta), 80), /^\d+$/);
+        await peer('alpha').receive(name);
+        assert.equal(await peer('alpha').ask({ op: 'echo', name, bytes: 4 << 20 }), String(4 << 20));
+        await peer('alpha').shut(name);
+      });
+    }
   }
 
   test('an address that the workload does not own', async () => {
