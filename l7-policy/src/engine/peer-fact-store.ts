@@ -1,18 +1,20 @@
 import { RE2JS } from 're2js';
 import type { CidrGroupDocument, FqdnMatch, ServiceMatch } from '../model/policy.ts';
-import { type Prefix, type PrefixText, parseAddress } from '../net/prefix.ts';
+import { containsPrefix, type Prefix, type PrefixText, parseAddress } from '../net/prefix.ts';
 import { namespaceLabel } from '../parse/label-selector.ts';
 import { normalizeName } from '../parse/name-pattern.ts';
 import type { NamedPort, ServiceFact } from '../types/fact.ts';
 import { portsNamed } from './direction-rules.ts';
 import { parseLabel } from './identity-table.ts';
-import type { PeerFacts } from './peer-facts.ts';
+import type { GroupMatch, PeerFacts } from './peer-facts.ts';
 import { matchesLabels } from './selector-cache.ts';
 
 /** The facts behind `PeerFacts`, as they come in. The caller rechecks selectors after each change. */
 export interface PeerFactStore extends PeerFacts {
   setGroup(group: CidrGroupDocument): void;
   removeGroup(group: CidrGroupDocument): void;
+  /** The prefixes by which addresses can differ for the peer. */
+  groupPrefixes(group: GroupMatch): readonly Prefix[];
   setService(service: ServiceFact): void;
   removeService(namespace: string, name: string): void;
   /** Prefixes of the backends of all services that a rule could name. */
@@ -59,15 +61,25 @@ export function createPeerFactStore(): PeerFactStore {
             )),
     );
 
+  /** Where labels are asked for, every group can count: what a prefix is in besides adds to its labels. */
+  const groupsNamed = (group: GroupMatch): readonly CidrGroupDocument[] => {
+    if (!('name' in group)) return [...groups.values()];
+    const found = groups.get(group.name);
+    return found === undefined ? [] : [found];
+  };
+
   return {
     nameMatches,
     setGroup: (group) => void groups.set(group.name, group),
     removeGroup: (group) => void groups.delete(group.name),
-    groupPrefixes(group) {
-      if ('name' in group) return groups.get(group.name)?.prefixes ?? [];
-      return [...groups.values()]
-        .filter((item) => matchesLabels(group.labels.requirements, item.labels.map(parseLabel)))
-        .flatMap((item) => item.prefixes);
+    groupPrefixes: (group) => groupsNamed(group).flatMap(({ prefixes }) => prefixes),
+    inGroups(group, prefix) {
+      const around = groupsNamed(group).filter(({ prefixes }) =>
+        prefixes.some((outer) => containsPrefix(outer, prefix)),
+      );
+      if (around.length === 0) return false;
+      const labels = around.flatMap((item) => item.labels.map(parseLabel));
+      return 'name' in group || matchesLabels(group.labels.requirements, labels);
     },
     setService: (service) => void services.set(`${service.namespace}/${service.name}`, service),
     removeService: (namespace, name) => void services.delete(`${namespace}/${name}`),

@@ -9,9 +9,13 @@ export interface NamedPortCondition {
   readonly port: number;
 }
 
+/** CIDR groups as a peer names them. */
+export type GroupMatch = { readonly name: string } | { readonly labels: LabelSelector };
+
 /** What selectors ask beside labels. */
 export interface PeerFacts {
-  groupPrefixes(group: { readonly name: string } | { readonly labels: LabelSelector }): readonly Prefix[];
+  /** Whether a prefix lies in the group of that name, or in groups whose labels together meet the selector. */
+  inGroups(group: GroupMatch, prefix: Prefix): boolean;
   /** Whether a name of this kind has resolved to the address (a prefix of full length). */
   resolvesTo(match: FqdnMatch, address: PrefixText): boolean;
   /** Whether the identity stands behind the service. */

@@ -146,15 +146,11 @@ export function matchesPeer(peer: Peer, row: IdentityRow, facts: PeerFacts): boo
           containsPrefix(peer.prefix, prefix) &&
           !peer.except.some((except) => containsPrefix(except, prefix)),
       );
-    case 'cidr-group': {
-      if (row.prefixes.length === 0) return false;
-      const prefixes = facts.groupPrefixes(peer.group);
+    case 'cidr-group':
       return row.prefixes.some(
         (prefix) =>
-          prefixes.some((outer) => containsPrefix(outer, prefix)) &&
-          !peer.except.some((except) => containsPrefix(except, prefix)),
+          facts.inGroups(peer.group, prefix) && !peer.except.some((except) => containsPrefix(except, prefix)),
       );
-    }
     case 'fqdn':
       return row.prefixes.some((prefix) => facts.resolvesTo(peer.match, prefix.text));
     case 'service':
