@@ -1,3 +1,6 @@
+/** Bytes of a large answer. */
+const BULK_BYTES = 1 << 20;
+
 /** An Envoy that answers every request itself: a server that is faster than what stands before it. */
 export function answeringServer(ports: readonly number[]): object {
   return {
@@ -20,11 +23,16 @@ function answeringFilter(): object {
       stat_prefix: 'server',
       generate_request_id: false,
       route_config: {
+        max_direct_response_body_size_bytes: BULK_BYTES,
         virtual_hosts: [
           {
             name: 'all',
             domains: ['*'],
             routes: [
+              {
+                match: { path: '/v1/bulk' },
+                direct_response: { status: 200, body: { inline_string: 'x'.repeat(BULK_BYTES) } },
+              },
               {
                 match: { prefix: '/' },
                 direct_response: { status: 200, body: { inline_string: 'landed\n' } },
@@ -46,7 +54,8 @@ function answeringFilter(): object {
 /** A listener for redirected connections, and the mark that its sockets carry. */
 export interface MarkedListener {
   readonly port: number;
-  readonly mark: number;
+  /** Null: connections come by iptables REDIRECT and go on from the proxy's own address. */
+  readonly mark: number | null;
 }
 
 /** An Envoy that carries redirected TCP connections to where they were going, from the client's own address. */
@@ -69,10 +78,16 @@ export function tcpProxy(...listeners: readonly MarkedListener[]): object {
 function tcpListener({ port, mark }: MarkedListener): object {
   return {
     name: `tcp-${port}`,
-    address: { socket_address: { address: '127.0.0.1', port_value: port } },
-    additional_addresses: [{ address: { socket_address: { address: '::1', port_value: port } } }],
-    transparent: true,
-    socket_options: [{ description: 'mark', level: 1, name: 36, int_value: mark, state: 'STATE_PREBIND' }],
+    address: { socket_address: { address: mark === null ? '0.0.0.0' : '127.0.0.1', port_value: port } },
+    ...(mark === null
+      ? {}
+      : {
+          additional_addresses: [{ address: { socket_address: { address: '::1', port_value: port } } }],
+          transparent: true,
+          socket_options: [
+            { description: 'mark', level: 1, name: 36, int_value: mark, state: 'STATE_PREBIND' },
+          ],
+        }),
     listener_filters: [
       {
         name: 'envoy.filters.listener.original_dst',
@@ -80,13 +95,17 @@ function tcpListener({ port, mark }: MarkedListener): object {
           '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
         },
       },
-      {
-        name: 'envoy.filters.listener.original_src',
-        typed_config: {
-          '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc',
-          mark,
-        },
-      },
+      ...(mark === null
+        ? []
+        : [
+            {
+              name: 'envoy.filters.listener.original_src',
+              typed_config: {
+                '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc',
+                mark,
+              },
+            },
+          ]),
     ],
     filter_chains: [
       {

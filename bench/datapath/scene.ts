@@ -20,10 +20,12 @@ import { answeringServer, tcpProxy } from './envoy-config.ts';
 export interface Variant {
   readonly name:
     | 'direct'
+    | 'unselected'
     | 'L4 policy'
     | 'TCP, Envoy'
     | 'TCP, accelerated'
     | 'TCP, TPROXY'
+    | 'TCP, REDIRECT'
     | 'HTTP, Envoy'
     | 'HTTP, accelerated'
     | 'HTTP, TPROXY';
@@ -46,16 +48,23 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const ENVOY = join(ROOT, 'build/envoy/envoy/_bin/envoy');
 /** Listeners for TCP: one for each instance of the datapath. */
 const TCP_PORTS = { plain: 13_001, accelerated: 13_002 } as const;
+const REDIRECT_PORT = 13_003;
 /** Mark and table of the TPROXY peer; they live in the bench's namespace only. */
 const TPROXY_MARK = '0x1';
 
-/** `fast` is TCP, `quick` HTTP with acceleration. */
-const WAYS = ['direct', 'weir', 'tcp', 'tproxy', 'fast', 'quick'] as const;
+/** `fast` is TCP, `quick` HTTP with acceleration; no policy selects those of `free`. */
+const WAYS = ['direct', 'weir', 'tcp', 'tproxy', 'fast', 'quick', 'free'] as const;
 const PODS = WAYS.flatMap((way, index): Pod[] => [
   { name: `${way}-server`, address: `10.78.${index}.1`, interface: `${way}-s` },
   { name: `${way}-client`, address: `10.78.${index}.2`, interface: `${way}-c` },
 ]);
-const addressOf = (pod: string): string => PODS.find(({ name }) => name === pod)?.address ?? '';
+/** In a node of its own: NAT tracks the connections of its whole network namespace. */
+const NAT_PODS: readonly Pod[] = [
+  { name: 'redirect-server', address: '10.78.100.1', interface: 'redirect-s' },
+  { name: 'redirect-client', address: '10.78.100.2', interface: 'redirect-c' },
+];
+const addressOf = (pod: string): string =>
+  [...PODS, ...NAT_PODS].find(({ name }) => name === pod)?.address ?? '';
 
 /** Makes the scene; takes a few seconds. Everything stands in namespaces and directories of its own. */
 export async function setScene(): Promise<Scene> {
@@ -64,6 +73,9 @@ export async function setScene(): Promise<Scene> {
   const tcpInstances = { plain: `benchtcp${process.pid}`, accelerated: `benchfast${process.pid}` };
   const children: ChildProcess[] = [];
   const network = await createNetwork(`weir-${names.instance}`, PODS);
+  const nat = await createNetwork(`weir-${names.instance}-nat`, NAT_PODS);
+  const inPod = (pod: string): readonly [string, ...string[]] =>
+    (pod.startsWith('redirect-') ? nat : network).inPod(pod);
   const [node, ...intoNode] = network.inNode;
   const inNode = (...words: readonly string[]): Promise<string> =>
     execute(node, [...intoNode, ...words]).then(({ stdout }) => stdout);
@@ -77,6 +89,7 @@ export async function setScene(): Promise<Scene> {
     for (const each of [names, quick])
       await inNode(...weir(each), 'uninstall', '--force', '--state-dir', each.stateDirectory);
     await network.remove();
+    await nat.remove();
   }
 
   function start(enter: readonly [string, ...string[]], ...words: readonly string[]): void {
@@ -115,8 +128,8 @@ export async function setScene(): Promise<Scene> {
 
   try {
     mkdirSync(names.runDirectory, { recursive: true });
-    for (const way of WAYS) {
-      envoy(network.inPod(`${way}-server`), `server-${way}`, answeringServer([80, 8080]), 1);
+    for (const way of [...WAYS, 'redirect']) {
+      envoy(inPod(`${way}-server`), `server-${way}`, answeringServer([80, 8080]), 1);
     }
 
     const kinds = ['plain', 'accelerated'] as const;
@@ -132,12 +145,20 @@ export async function setScene(): Promise<Scene> {
       await tcpNode('install', tcpInstances[kind], ...pair, String(TCP_PORTS[kind]), kind);
     }
 
+    envoy(nat.inNode, 'redirect', tcpProxy({ port: REDIRECT_PORT, mark: null }), 2);
+    const [natNode, ...intoNat] = nat.inNode;
+    const from = ['-i', 'redirect-c', '-p', 'tcp', '--dport', '80'];
+    const rule = ['-A', 'PREROUTING', ...from, '-j', 'REDIRECT', '--to-ports', String(REDIRECT_PORT)];
+    // REDIRECT leads to the interface's own address.
+    await execute(natNode, [...intoNat, 'ip', 'address', 'add', '10.78.100.254/32', 'dev', 'redirect-c']);
+    await execute(natNode, [...intoNat, 'iptables', '-t', 'nat', ...rule]);
+
     const { classes } = await agent(names, 'weir');
     await agent(quick, 'quick', '--accelerate');
     const port = classes[0]?.port;
     if (port === undefined) throw new Error('the agent has no class');
     await installTproxy(inNode, { 80: TCP_PORTS.plain, 8080: port });
-    const variants = variantsOf(network.inPod);
+    const variants = variantsOf(inPod);
     for (const variant of variants) await untilServed(variant);
     const check = async (): Promise<void> => {
       await checkWays(await statusOf(names), inNode);
@@ -160,10 +181,12 @@ const statusOf = async ({ runDirectory }: StageNames): Promise<Status> =>
 function variantsOf(inPod: (name: string) => readonly [string, ...string[]]): readonly Variant[] {
   const ways: readonly (readonly [Variant['name'], string, number])[] = [
     ['direct', 'direct', 80],
+    ['unselected', 'free', 80],
     ['L4 policy', 'weir', 80],
     ['TCP, Envoy', 'tcp', 80],
     ['TCP, accelerated', 'fast', 80],
     ['TCP, TPROXY', 'tproxy', 80],
+    ['TCP, REDIRECT', 'redirect', 80],
     ['HTTP, Envoy', 'weir', 8080],
     ['HTTP, accelerated', 'quick', 8080],
     ['HTTP, TPROXY', 'tproxy', 8080],
@@ -261,11 +284,16 @@ async function untilServed({ name, enter, address, port }: Variant): Promise<voi
   throw new Error(`${name} does not serve: ${seen}`);
 }
 
+/** The pods of a way, and with those of `weir` some that no policy selects. */
 function workloadsOf(way: string): string {
-  const lines = ['server', 'client'].map((role) => {
-    const pod = PODS.find(({ name }) => name === `${way}-${role}`);
-    return `  - {name: ${role}, labels: {role: ${role}}, interface: ${pod?.interface}, addresses: [${pod?.address}]}`;
-  });
+  const ways = way === 'weir' ? [way, 'free'] : [way];
+  const lines = ways.flatMap((each) =>
+    ['server', 'client'].map((role) => {
+      const pod = PODS.find(({ name }) => name === `${each}-${role}`);
+      const label = each === way ? role : 'free';
+      return `  - {name: ${each}-${role}, labels: {role: ${label}}, interface: ${pod?.interface}, addresses: [${pod?.address}]}`;
+    }),
+  );
   return `workloads:\n${lines.join('\n')}\n`;
 }
 
@@ -284,4 +312,5 @@ spec:
           rules:
             http:
               - {method: GET, path: /v1/request-landing}
+              - {method: GET, path: /v1/bulk}
 `;
