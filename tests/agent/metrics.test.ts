@@ -40,7 +40,19 @@ it('writes what Prometheus reads, with its escapes and without what nobody knows
       version: '0',
       pid: 1,
       startedAt: '',
-      workloads: [],
+      workloads: [
+        {
+          name: 'star',
+          namespace: 'default',
+          origin: 'file',
+          addresses: [],
+          identity: 256,
+          ifindex: 3,
+          protected: true,
+          enforced: { ingress: true, egress: false },
+          outcomes: [{ direction: 'ingress', reason: 'policy-deny', packets: 5 }],
+        },
+      ],
       policies: { directory: '', files: 0, problems: [] },
       classes: [],
     },
@@ -50,6 +62,10 @@ it('writes what Prometheus reads, with its escapes and without what nobody knows
   assert.ok(text.includes('weir_rule_requests_total{rule="a",place="a \\"b\\"\\\\c\\n.yaml:1"} 7\n'), text);
   assert.match(text, /^# TYPE weir_healthy gauge\nweir_healthy 0\n/m);
   assert.match(text, /^weir_datapath_total\{outcome="redirected"\} 2$/m);
+  assert.match(
+    text,
+    /^weir_workload_packets_total\{workload="star",direction="ingress",outcome="policy-deny"\} 5$/m,
+  );
   assert.match(text, /^weir_map_entries\{map="policy_peers"\} 12$/m);
   assert.match(text, /^weir_map_max_entries\{map="policy_peers"\} 100$/m);
   assert.doesNotMatch(text, /^weir_access_log_dropped_total/m);

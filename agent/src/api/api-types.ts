@@ -75,6 +75,16 @@ export interface WorkloadStatus {
   readonly protected: boolean;
   /** Which directions are in default deny. */
   readonly enforced: { readonly ingress: boolean; readonly egress: boolean };
+  /** Packets dropped, and connections allowed and redirected, at its interface, since it was attached. */
+  readonly outcomes: readonly WorkloadOutcome[];
+}
+
+/** What became of packets of a workload. */
+export interface WorkloadOutcome {
+  readonly direction: 'ingress' | 'egress';
+  /** A drop's reason, `allowed` or `redirected`. */
+  readonly reason: string;
+  readonly packets: number;
 }
 
 /** The policy documents. */

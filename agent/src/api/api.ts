@@ -126,7 +126,13 @@ async function statusOf(parts: ApiParts): Promise<Status> {
       maps: parts.redirector.usage(),
       held: report.held.map(showHeld),
     },
-    workloads: workloadStatus(registry.all(), engine, interfaces.indexOf, controller.status),
+    workloads: workloadStatus(
+      registry.all(),
+      engine,
+      interfaces.indexOf,
+      controller.status,
+      datapath.outcomes(),
+    ),
     policies: { directory: options.policyDirectory, files: policies.files, problems },
     classes,
     flows: {

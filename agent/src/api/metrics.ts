@@ -37,6 +37,19 @@ export function metricsText({ status, rules, outcomes }: MetricSources): string 
       flows.accessLogDropped === null ? [] : [[{}, flows.accessLogDropped]],
     ),
     metric(
+      'weir_workload_packets_total',
+      'counter',
+      'Packets dropped, and connections allowed and redirected, at the interface of each workload.',
+      status.workloads.flatMap(({ name, outcomes: counted }) =>
+        counted.map(
+          ({ direction, reason, packets }): Sample => [
+            { workload: name, direction, outcome: reason },
+            packets,
+          ],
+        ),
+      ),
+    ),
+    metric(
       'weir_datapath_total',
       'counter',
       'Packets and connections in the kernel by outcome, since its maps were made.',

@@ -1,3 +1,4 @@
+import type { Outcome } from '@weir/bpf';
 import { servedKinds } from '@weir/envoy-config';
 import type { Engine, L7Kind } from '@weir/l7-policy';
 import type { HeldSubject, Redirector } from '@weir/redirect';
@@ -14,7 +15,9 @@ export function workloadStatus(
   engine: Pick<Engine, 'state'>,
   indexOf: (workload: string) => number | undefined,
   { report }: ControllerStatus,
+  outcomes: readonly Outcome[],
 ): readonly WorkloadStatus[] {
+  const outcomesOf = Map.groupBy(outcomes, ({ ifindex }) => ifindex as number);
   const { endpoints, subjects } = engine.state();
   const unattached = new Set(report.unattached.map(({ endpoint }) => endpoint));
   return workloads.map(({ workload: { name, namespace, addresses }, origin }) => {
@@ -33,6 +36,9 @@ export function workloadStatus(
         ingress: policy !== undefined && policy.ingress !== null,
         egress: policy !== undefined && policy.egress !== null,
       },
+      outcomes: (ifindex === null ? [] : (outcomesOf.get(ifindex) ?? [])).map(
+        ({ direction, reason, packets }) => ({ direction, reason, packets: Number(packets) }),
+      ),
     };
   });
 }
