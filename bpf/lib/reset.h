@@ -153,11 +153,11 @@ static __always_inline int is_plain(const struct packet *packet, int partial)
 	       (!partial || packet->l4_offset == ETH_HLEN + ip_bytes(&packet->source));
 }
 
+enum reset_ends { RESET_SENDER = 1, RESET_BOTH = 2 };
+
 /* Turns a TCP segment into a reset of its receiver, and sends its sender one as well when `ends` asks for it. Gives 0
  * when the packet is now that reset, and may go where its receiver is if that was asked for; 1 when there is nothing to
  * send, and it must be dropped. A reset is not answered but goes on, bare of whatever it carried. */
-enum reset_ends { RESET_SENDER = 1, RESET_BOTH = 2 };
-
 static __noinline int reset(struct __sk_buff *skb, const struct packet *packet, __u32 hook, __u32 ends)
 {
 	struct segment segment = {};

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { RunIp } from './run-ip.ts';
 
 /** A network interface, as `ip link` shows it. */
@@ -25,7 +26,9 @@ export async function findLinkInside(netns: string, name: string, ip: RunIp): Pr
 
 /** Names of the interfaces that lead to the rest of the world: those of the default routes of both families. */
 export async function listUplinks(ip: RunIp): Promise<readonly string[]> {
-  const shown = await Promise.all(['-4', '-6'].map((family) => ip(family, '-j', 'route', 'show', 'default')));
+  // A kernel without IPv6 has no such routes to show.
+  const families = existsSync('/proc/net/if_inet6') ? ['-4', '-6'] : ['-4'];
+  const shown = await Promise.all(families.map((family) => ip(family, '-j', 'route', 'show', 'default')));
   const routes = shown.flatMap((json) => JSON.parse(json) as readonly RawRoute[]);
   const devices = routes.flatMap(({ dev, nexthops }) => [dev, ...(nexthops ?? []).map((hop) => hop.dev)]);
   return [...new Set(devices.flatMap((device) => device ?? []))];
