@@ -313,22 +313,10 @@ func push(run order, address string, control *control) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	fleet.close()
-	second, err := newFleet(run, run.Streams, address)
-	if err != nil {
-		return nil, err
-	}
-	defer second.close()
-	begin = time.Now()
-	if err := second.load(run); err != nil {
-		return nil, err
-	}
-	loadedAgain := time.Since(begin)
 	pushes := float64(len(times) * run.Streams)
 	sort.Float64s(times)
 	return figures{
 		"firstLoadMs":        float64(loaded.Microseconds()) / 1e3,
-		"secondLoadMs":       float64(loadedAgain.Microseconds()) / 1e3,
 		"firstLoadCpuMs":     before.CPUMilliseconds - idle.CPUMilliseconds,
 		"pushesPerSecond":    pushes / took.Seconds(),
 		"cpuMicrosPerPush":   (after.CPUMilliseconds - before.CPUMilliseconds) * 1e3 / pushes,
