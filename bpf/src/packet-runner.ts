@@ -86,8 +86,8 @@ const context = { bytes: 44, mark: 8, ingressIfindex: 36, ifindex: 40 } as const
 /** Throws BpfError with code ENOENT when the instance has no maps. */
 export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
   const { bpffs, instance, connections = 4096, events: told = true } = options;
-  const live = pinnedMaps(bpffs, instance);
-  const handles: FdHandle[] = [...live.values()];
+  const live = Object.fromEntries(pinnedMaps(bpffs, instance));
+  const handles: FdHandle[] = Object.values(live);
   const programs: Record<string, FdHandle> = {};
   const own: Record<string, FdHandle> = {};
   const close = (): void => {
@@ -98,7 +98,7 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
       const loaded = loadObject(
         {
           path: resolve(buildFolder, object),
-          useMaps: (name) => (judgedBy.has(name) ? live.get(name) : (own[name] ?? null)),
+          useMaps: (name) => (judgedBy.has(name) ? required(live, name) : (own[name] ?? null)),
           maxEntries: new Map(own['conntrack'] === undefined ? [['conntrack', connections]] : []),
           constants: {
             ...constantsFor(options),
