@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type ClassInput,
   compileShared,
@@ -19,7 +20,9 @@ import {
   readKafkaFilter,
   socketMark,
 } from '@weir/envoy-config';
+import { classId } from '@weir/l7-policy';
 import { createXdsServer, encodedResource } from '@weir/xds-server';
+import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { pollProcess, until } from '../../envoy-config/support/envoy-under-test.ts';
 import { namespacePath } from '../../envoy-config/support/network.ts';
 
@@ -37,6 +40,8 @@ export interface KafkaProxy {
   setClasses(classes: readonly KafkaClass[]): Promise<void>;
   /** Replaces a class's rules and waits until Envoy has taken them. */
   setRules(changed: KafkaClass): Promise<void>;
+  /** Adds a listener that is a TCP proxy and nothing else. */
+  setPlain(listener: { readonly id: string; readonly port: number }): Promise<void>;
   log(): string;
   stop(): Promise<void>;
 }
@@ -124,6 +129,14 @@ export async function startKafkaProxy(
         ipv6: false,
         deadlineMs: 10_000,
       });
+    },
+    async setPlain({ id, port }) {
+      const [made] = compiled({ id: classId(id), port, egress: null, ingress: [] });
+      if (made === undefined) throw new Error('no listener');
+      const listener = fromBinary(ListenerSchema, made.bytes);
+      for (const chain of listener.filterChains) chain.filters.shift();
+      await give([{ ...made, bytes: toBinary(ListenerSchema, listener) }]);
+      await listenersReady({ ports: [proxyPort(port)], pid, ipv6: false, deadlineMs: 10_000 });
     },
     setRules: (changed) => give(compiled(changed).slice(1)),
     log: () => readFileSync(at('envoy.log'), 'utf8'),
