@@ -47,8 +47,6 @@ export class FilteredCopy {
   private readonly sieve: Sieve;
   /** Written in the place of the first error of the message; -1: none. */
   errorCode: i32 = -1;
-  /** What was copied is not what came. */
-  changed: boolean = false;
   private apiKey: i32 = 0;
   private first: i32 = 0;
 
@@ -135,7 +133,6 @@ export class FilteredCopy {
       walker.fail();
       return;
     }
-    this.changed = true;
     this.out.size = mark;
     this.out.byte(255);
   }
@@ -185,7 +182,6 @@ export class FilteredCopy {
   /** Puts another number in the place of an array's count. */
   private recount(countAt: i32, start: i32, kept: i32): void {
     const out = this.out;
-    this.changed = true;
     if (!this.walker.flexible) {
       out.int32At(countAt, kept);
       return;
@@ -205,7 +201,6 @@ export class FilteredCopy {
     walker.field(field);
     if (walker.failed) return false;
     let value: i32 = type === 2 ? int16(walker.bytes, start) : 0;
-    const came: i32 = value;
     let kept: boolean = true;
     if (mark === MARK_ERROR && this.errorCode >= 0) {
       value = this.errorCode;
@@ -225,7 +220,6 @@ export class FilteredCopy {
       this.out.append(walker.bytes, start, walker.at);
       return true;
     }
-    if (value !== came) this.changed = true;
     this.out.int16(value);
     return kept;
   }
