@@ -165,7 +165,10 @@ function oneFrame(
   if (!world.mayReachProxy(frame)) return fault('sent round', packet, place, done);
   const again: PacketPlace = { ...place, hook: 'from-workload', mark: done.mark };
   const delivered = run(done.packet, again);
-  return delivered.action === 'pass' && !delivered.deliver
+  if (delivered.action !== 'pass' || delivered.deliver) return undefined;
+  // A reset that is not for the proxy: the stack routes it on, and it comes by the same hook once more.
+  const last: PacketPlace = { ...place, cameThrough: place.ifindex, mark: delivered.mark };
+  return run(delivered.packet, last).action === 'pass'
     ? fault('round and through', packet, again, delivered)
     : undefined;
 }
