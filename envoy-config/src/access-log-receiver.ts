@@ -32,6 +32,8 @@ export interface AccessLogReceiverOptions {
 export interface AccessLogReceiver {
   /** Records received since the start. */
   readonly received: number;
+  /** Reports that the Kafka filter dropped, because too many waited. */
+  readonly droppedByFilter: number;
   /** Messages that could not be decoded. */
   readonly undecoded: number;
   /** Ends all streams and removes the socket. Envoy drops and counts what it cannot send. */
@@ -47,6 +49,7 @@ export async function createAccessLogReceiver(options: AccessLogReceiverOptions)
   const { socketPath, onRecords, onKafkaReports, onProblem } = options;
   let received = 0;
   let undecoded = 0;
+  let droppedByFilter = 0;
 
   function take(message: Buffer): void {
     try {
@@ -63,7 +66,7 @@ export async function createAccessLogReceiver(options: AccessLogReceiverOptions)
     try {
       const { reports, dropped } = decodeReports(message);
       received += reports.length;
-      if (dropped > 0) onProblem(`the Kafka filter dropped ${dropped} reports`);
+      droppedByFilter += dropped;
       onKafkaReports(reports);
     } catch (error) {
       undecoded += 1;
@@ -95,6 +98,9 @@ export async function createAccessLogReceiver(options: AccessLogReceiverOptions)
   return {
     get received() {
       return received;
+    },
+    get droppedByFilter() {
+      return droppedByFilter;
     },
     get undecoded() {
       return undecoded;

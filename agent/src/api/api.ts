@@ -139,7 +139,7 @@ async function statusOf(parts: ApiParts): Promise<Status> {
       total: parts.flows.total,
       accessLogUndecoded: parts.accessLog.undecoded,
       accessLogDropped: await accessLogCounts(socketPaths(options.runDirectory).admin).then(
-        ({ dropped }) => dropped,
+        ({ dropped }) => dropped + parts.accessLog.droppedByFilter,
         () => null,
       ),
     },
