@@ -230,7 +230,8 @@ async function editTimes(variant: Variant): Promise<readonly number[]> {
     const given = classOf(variant, edit % 2 === 1);
     const from = performance.timeOrigin + performance.now();
     const accepted = proxy.setRules(given);
-    const { value = '' } = await lines.next();
+    const { value, done } = await lines.next();
+    if (done === true) throw new Error('the open connection ended');
     times.push(Number(value.split(' ')[1]) - from);
     await accepted;
   }

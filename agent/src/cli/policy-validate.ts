@@ -11,14 +11,26 @@ export function validateCommand(): Command {
     .description('check policy files; status 1 when a document would be refused')
     .argument('<path...>', 'files, or folders of files')
     .action((paths: readonly string[], _words, command: Command) => {
-      const offline = offlineEngine(paths, undefined);
-      const problems = [...offline.problems, ...proxyProblems(offline.engine)].sort(byPlace);
-      const errors = problems.filter(({ severity }) => severity === 'error').length;
-      print(globalOptions(command), { problems }, () =>
-        [...problems.map(showProblem), summary(errors, problems.length - errors)].join('\n'),
-      );
-      if (errors > 0) process.exitCode = 1;
+      const problems = fileProblems(paths);
+      print(globalOptions(command), { problems }, () => validationText(problems));
+      if (problems.some(isError)) process.exitCode = 1;
     });
+}
+
+/** What is wrong with files, and with files in folders, in the engine's eyes and in the proxy's. */
+export function fileProblems(paths: readonly string[]): readonly Problem[] {
+  const { engine, problems } = offlineEngine(paths, undefined);
+  return [...problems, ...proxyProblems(engine)].sort(byPlace);
+}
+
+/** Problems a line each, and how many there are. */
+export function validationText(problems: readonly Problem[]): string {
+  const errors = problems.filter(isError).length;
+  return [...problems.map(showProblem), summary(errors, problems.length - errors)].join('\n');
+}
+
+function isError({ severity }: Problem): boolean {
+  return severity === 'error';
 }
 
 function byPlace(a: Problem, b: Problem): number {
