@@ -5,25 +5,6 @@
 
 #define LOOPBACK 0x7f000001
 
-/* Whether the stack has a socket for a segment of a connection, in whatever state of its life. */
-static __noinline int has_socket(struct __sk_buff *skb, const struct packet *packet)
-{
-	struct bpf_sock_tuple tuple = {};
-	__u32 bytes = tuple_of(packet, &tuple);
-	struct bpf_sock *socket;
-	int known = 0;
-
-	/* Two calls: the verifier wants to know the length. */
-	socket = bytes == sizeof(tuple.ipv4)
-			 ? bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0)
-			 : bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	if (socket) {
-		known = socket->state != BPF_TCP_LISTEN;
-		bpf_sk_release(socket);
-	}
-	return known;
-}
-
 /* The socket that listens on the loopback address of the packet's family. An IPv4 socket cannot take IPv6 segments, so
  * each listener has one of either. */
 static __always_inline struct bpf_sock *find_listener(struct __sk_buff *skb, const struct packet *packet, __u32 port)

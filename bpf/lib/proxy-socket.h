@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Asking the stack for sockets by the addresses of a packet. */
 #pragma once
-#include "packet.h"
+#include "flow.h"
 
 /* Fills the tuple of a packet; gives its length, which is how the kernel knows the family. */
 static __always_inline __u32 tuple_of(const struct packet *packet, struct bpf_sock_tuple *tuple)
@@ -20,4 +20,37 @@ static __always_inline __u32 tuple_of(const struct packet *packet, struct bpf_so
 	tuple->ipv6.sport = packet->source_port;
 	tuple->ipv6.dport = packet->destination_port;
 	return sizeof(tuple->ipv6);
+}
+
+/* Whether the stack has a socket for a segment of a connection, in whatever state of its life. */
+static __noinline int has_socket(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 bytes = tuple_of(packet, &tuple);
+	struct bpf_sock *socket;
+	int known = 0;
+
+	/* Two calls: the verifier wants to know the length. */
+	socket = bytes == sizeof(tuple.ipv4)
+			 ? bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0)
+			 : bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (socket) {
+		known = socket->state != BPF_TCP_LISTEN;
+		bpf_sk_release(socket);
+	}
+	return known;
+}
+
+/* A segment of a workload or its peer that the proxy has no socket for any more. The stack says nothing to it, for the
+ * address is not its own: its sender would repeat it for minutes. Asked once one side has finished, and of what is not
+ * the entry's own: where a client and a leg share a 4-tuple the entry is of one of them, and may outlive the other. */
+static __always_inline int is_lost(struct __sk_buff *skb, const struct packet *packet, const struct standing *standing)
+{
+	const struct weir_flow *flow = standing->flow;
+
+	if (!is_proxied(flow) || (packet->tcp_flags & TCP_RST))
+		return 0;
+	if (!(flow->flags & (WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED)) && is_for_proxy(standing, packet))
+		return 0;
+	return !has_socket(skb, packet);
 }

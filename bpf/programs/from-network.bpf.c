@@ -10,12 +10,14 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-/* Ends a living connection for `reason`: a reset to the peer outside and one to the proxy. */
+/* Ends a living connection for `reason`: a reset to the peer outside and one to the proxy. Of two that share an entry it
+ * ends the one that the proxy has lost alone. */
 static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct weir_flow *flow,
 			       struct decision *decision, enum weir_reason reason)
 {
 	drop(skb, packet, decision, WEIR_FROM_NETWORK, reason);
-	flow->flags |= WEIR_CUT;
+	if (reason != WEIR_PROXY_LEG_UNKNOWN)
+		flow->flags |= WEIR_CUT;
 	if (end_both(skb, packet, WEIR_FROM_NETWORK))
 		return DROP;
 	set_mark(skb, mark_deliver);
@@ -38,7 +40,7 @@ static __noinline void as_answered(struct __sk_buff *skb, struct packet *packet)
  *   3. what is not TCP, or opens a connection, passes: its own hook judges it;
  *   4. ICMP errors about what the proxy sent are delivered to it; a tracked connection that is not the proxy's passes;
  *   5. the first answer to a connection that the proxy opened is judged and remembered;
- *   6. the proxy's connections are cut or judged anew as everywhere, else delivered to it. */
+ *   6. the proxy's connections are cut, judged anew or reset as everywhere, else delivered to it. */
 SEC("tc")
 int from_network(struct __sk_buff *skb)
 {
@@ -86,6 +88,8 @@ int from_network(struct __sk_buff *skb)
 			return cut(skb, &packet, flow, &decision, reason);
 	}
 	touch(&standing, &known);
+	if (is_lost(skb, &known, &standing))
+		return cut(skb, &packet, flow, &decision, WEIR_PROXY_LEG_UNKNOWN);
 	set_mark(skb, mark_deliver);
 	return PASS;
 }

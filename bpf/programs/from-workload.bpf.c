@@ -22,14 +22,14 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 	return PASS;
 }
 
-/* Ends a living connection for `reason`. */
+/* Ends a living connection for `reason`; of two that share an entry the one that the proxy has lost alone. */
 static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
 			       struct decision *decision, enum weir_reason reason)
 {
 	struct weir_flow *flow = standing->flow;
 
 	drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
-	if (flow)
+	if (flow && reason != WEIR_PROXY_LEG_UNKNOWN)
 		flow->flags |= WEIR_CUT;
 	if (end_both(skb, packet, WEIR_FROM_WORKLOAD))
 		return DROP;
@@ -140,7 +140,7 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
  *   4. what was sent round is delivered;
  *   5. ICMP errors pass when they answer a connection of this workload that is tracked and not proxied;
  *   6. a tracked connection: only its owner may speak for it; cut connections stay cut; a newer policy judges it
- *      anew; one that the proxy has given up is reset; else it goes on;
+ *      anew; what the proxy has no socket for any more is reset; else it goes on;
  *   7. what asks for a connection (TCP SYN, SCTP INIT), and whatever is not tracked, is judged as a new one. What
  *      could only be an answer is not. */
 SEC("tc")
@@ -206,10 +206,9 @@ int from_workload(struct __sk_buff *skb)
 		} else if (sender->ifindex != skb->ifindex) {
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		}
-		/* The stack itself answers nothing for an address that is not its own. */
-		if (is_proxied(flow) && is_finished(flow) && !(packet.tcp_flags & TCP_RST) && !has_socket(skb, &packet))
-			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN);
 		touch(&standing, &packet);
+		if (is_lost(skb, &packet, &standing))
+			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN);
 		if (packet.first_fragment && is_proxied(flow))
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		if (packet.first_fragment)

@@ -111,6 +111,37 @@ describe('connection tracking', () => {
       command('sysctl', '-qw', 'net.ipv4.ip_local_port_range=32768 60999');
     });
 
+    test(`a client and the proxy's leg have one 4-tuple, and the proxy has lost one: that one is reset (${family})`, async () => {
+      // Not of the range that the proxy's legs take theirs from.
+      const sourcePort = family === 'IPv4' ? 30100 : 30101;
+      ingress(l7);
+      const client = await connect(beta, sourcePort);
+      assert.equal(sends('alpha', frame(there, sourcePort, 80)), 'redirect');
+      for (const bits of [flags.ack, flags.fin | flags.ack, flags.fin | flags.ack])
+        assert.equal(sends('beta', frame(back, 80, sourcePort, bits)), 'proxy-leg-unknown');
+      assert.equal(sends('alpha', frame(there, sourcePort, 80, flags.ack)), 'pass', 'the client goes on');
+      assert.equal(sends('beta', frame(back, 80, sourcePort, flags.rst)), 'pass', 'nobody answers a reset');
+      assert.equal(sends('beta', frame(back, 80, sourcePort, flags.ack)), 'proxy-leg-unknown');
+      assert.equal(
+        sends('alpha', frame(there, sourcePort, 80, flags.ack)),
+        'pass',
+        'the client still goes on',
+      );
+      await peer('alpha').shut(client);
+    });
+
+    test(`the proxy has finished and forgotten a connection: who goes on sending is reset (${family})`, () => {
+      ingress(l7);
+      const bits = flags.fin | flags.ack;
+      assert.equal(sends('alpha', frame(there, 1000, 80)), 'redirect');
+      assert.equal(sends('alpha', frame(there, 1000, 80, bits)), 'proxy-leg-unknown');
+      assert.equal(
+        sends('alpha', frame(there, 1000, 80, bits)),
+        'proxy-leg-unknown',
+        'and when it is repeated',
+      );
+    });
+
     test(`a source port is used again while the server is in TIME_WAIT (${family})`, async () => {
       ingress(allow);
       for (let round = 0; round < 3; round += 1) {
