@@ -18,7 +18,6 @@ test(`${frames} frames, seed ${seed}`, () => {
     console.log(JSON.stringify(counts));
     assert.deepEqual(findings, []);
     assert.ok(counts.passed > frames / 20, 'enough of them pass');
-    assert.ok(counts.toProxy > 0, 'some go to the proxy');
   } finally {
     kernel.close();
   }
