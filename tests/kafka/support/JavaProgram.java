@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -18,6 +19,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.protocol.Errors;
 
@@ -71,15 +73,21 @@ class JavaProgram {
         KafkaProducer<String, String> producer = producers.computeIfAbsent(mode, this::producer);
         boolean transactional = mode.equals("transactional");
         if (transactional) producer.beginTransaction();
-        List<String> outcomes = new ArrayList<>();
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
         for (String topic : topics) {
+            sent.add(producer.send(new ProducerRecord<>(topic, value)));
+            if (transactional) producer.flush();
+        }
+        producer.flush();
+        List<String> outcomes = new ArrayList<>();
+        for (int index = 0; index < sent.size(); index += 1) {
             String outcome = "ok";
             try {
-                producer.send(new ProducerRecord<>(topic, value)).get();
+                sent.get(index).get();
             } catch (Exception error) {
                 outcome = errorName(error);
             }
-            outcomes.add(topic + "=" + outcome);
+            outcomes.add(topics.get(index) + "=" + outcome);
         }
         if (transactional) outcomes.add("transaction=" + end(producer));
         return String.join(" ", outcomes);
@@ -97,6 +105,8 @@ class JavaProgram {
 
     private KafkaProducer<String, String> producer(String mode) {
         Map<String, Object> settings = settings();
+        // Until flush(): what is sent to several topics leaves in one request.
+        settings.put("linger.ms", 60_000);
         settings.put("enable.idempotence", !mode.equals("plain"));
         if (mode.equals("transactional")) settings.put("transactional.id", UUID.randomUUID().toString());
         KafkaProducer<String, String> producer = new KafkaProducer<>(settings);

@@ -106,6 +106,11 @@ export function clientCases({ version, consoleProducer, javaConsumers }: ClientC
           );
           await scene.allow('bills');
           assert.equal(await produced('revoked', 'orders'), answer({ orders: REFUSED }));
+          if (mode !== 'transactional')
+            assert.equal(
+              await produced('both', 'orders', 'bills'),
+              answer({ orders: REFUSED, bills: REFUSED }),
+            );
           assert.equal(await produced('beside', 'bills'), answer({ bills: beside }));
           await scene.allow('orders', 'bills');
           assert.equal(await produced('again', 'orders'), answer({ orders: 'ok' }));
