@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, beforeEach, describe, test } from 'node:test';
 import { type ClientProgram, startClientProgram } from './client-program.ts';
 import { type ClientScene, openClient, startClientScene } from './client-scene.ts';
 
@@ -22,6 +22,7 @@ export function clientCases({ version, consoleProducer, javaConsumers }: ClientC
   before(async () => {
     scene = await startClientScene(version);
   });
+  beforeEach(() => scene.allow('orders', 'bills'));
   after(() => scene?.stop());
 
   const besideThis = (file: string) => resolve(import.meta.dirname, file);
@@ -158,7 +159,6 @@ export function clientCases({ version, consoleProducer, javaConsumers }: ClientC
           scene.write('bills', later);
           assert.equal(await program.next(), REFUSED);
           await program.leave();
-          await scene.allow('orders', 'bills');
         });
       }
     });
@@ -201,7 +201,6 @@ export function clientCases({ version, consoleProducer, javaConsumers }: ClientC
           assert.match(stays.errors(), producerErrors);
         } finally {
           await stays.kill();
-          await scene.allow('orders', 'bills');
         }
         assert.deepEqual(scene.records('secrets'), ['seed']);
         assert.equal(scene.records('bills').includes(revoked), false);
@@ -232,7 +231,6 @@ export function clientCases({ version, consoleProducer, javaConsumers }: ClientC
         } finally {
           await stays.kill();
           await both.kill();
-          await scene.allow('orders', 'bills');
         }
       });
     });

@@ -8,7 +8,7 @@ import { startKafkaProxy } from './proxy.ts';
 import { slotsOf } from './rules.ts';
 
 /** How long a client may take, in milliseconds: a JVM on a busy machine is slow. */
-export const CLIENT_MS = 90_000;
+export const CLIENT_MS = 180_000;
 
 const topics = ['orders', 'bills', 'secrets'];
 
@@ -117,6 +117,7 @@ export function openClient({ enter }: ClientScene, command: readonly string[]): 
   let [output, errors] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const seen = () => `${command.at(0)}: ${output}\n${errors}`;
   async function wait(holds: () => boolean, what: string): Promise<void> {
     try {
@@ -130,10 +131,13 @@ export function openClient({ enter }: ClientScene, command: readonly string[]): 
     write: (line) => void child.stdin.write(`${line}\n`),
     output: () => output,
     errors: () => errors,
-    printed: (text) => wait(() => output.includes(text), `it printed ${text}`),
+    async printed(text) {
+      await wait(() => output.includes(text) || hasEnded(), `it printed ${text}`);
+      if (!output.includes(text)) throw new Error(`it ended without ${text}: ${seen()}`);
+    },
     async ended(input = '') {
       child.stdin.end(input);
-      await wait(() => child.exitCode !== null || child.signalCode !== null, 'it ended');
+      await wait(hasEnded, 'it ended');
       await exited;
     },
     async kill() {
