@@ -1,3 +1,4 @@
+// The order of effects, case by case. Past 500 lines, because all cases stand on one fake kernel and read as one list.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {

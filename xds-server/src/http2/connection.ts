@@ -1,3 +1,5 @@
+// One connection and its streams, whose frames share windows, tables and limits: longer than a file should be, and in
+// one piece.
 import type { Socket } from 'node:net';
 import {
   defaultWindow,
