@@ -28,6 +28,7 @@ export {
   type ProcessWatch,
 } from './envoy-process.ts';
 export { checkEnvoyVersion, type EnvoyVersionCheck } from './envoy-version.ts';
+export { maskedValue } from './http/header-log.ts';
 export { refusalBody } from './http/route-action.ts';
 export { maxRouteBytes, plainHost, traversal } from './http/routes.ts';
 export { type KafkaFilterInput, kafkaFilterConfig } from './kafka/filter-config.ts';

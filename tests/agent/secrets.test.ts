@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { agentOptions, createSecretSource } from '@weir/agent';
+import { agentOptions, createSecretSource, explainQuery } from '@weir/agent';
 import { createEngine, type Engine } from '@weir/l7-policy';
 
 const policy = `
@@ -100,6 +100,24 @@ describe('secrets', () => {
     mkdirSync(join(directory, 'shop.folder'));
     await secrets.scan();
     assert.equal(problems.length, 1);
+  });
+
+  it('are not shown by an explanation', async () => {
+    writeFileSync(join(directory, 'shop.token'), 's3cret');
+    await source().scan();
+    engine.setFile('a.yaml', policy.replace('headerMatches: [{', 'headerMatches: [{mismatch: REPLACE, '));
+    const { verdict, headers } = explainQuery(engine, {
+      from: '192.0.2.1',
+      to: 'a',
+      port: '80',
+      http: 'GET /file',
+      headers: ['x-other: 1'],
+    });
+    assert.equal(verdict, 'allowed');
+    assert.deepEqual(headers, [
+      ['x-other', '1'],
+      ['X-Token', '***'],
+    ]);
   });
 
   it('are refused at the start when they cannot be had', () => {

@@ -1,3 +1,4 @@
+import { maskedValue } from '@weir/envoy-config';
 import {
   createPatternMatcher,
   type Engine,
@@ -38,10 +39,20 @@ export function explainQuery(engine: Engine, query: unknown): QueryExplanation {
     return { ...explanation, proxy: unserved(engine, explanation) };
   }
   if (view.kind === 'refused') return explainRefused(engine, flow, view.status, view.why);
-  const explanation = engine.explain({ ...flow, request: view.request });
+  const explanation = withoutSecrets(engine.explain({ ...flow, request: view.request }));
   const proxied = explanation.sides.some((side) => side.verdict.kind === 'l7');
   const notes = [...unserved(engine, explanation), ...(raw?.notes ?? [])];
   return { ...explanation, proxy: proxied ? [...notes, ...view.changes] : notes };
+}
+
+function withoutSecrets(explanation: Explanation): Explanation {
+  const { headers, secretHeaders } = explanation;
+  if (headers === null || secretHeaders.length === 0) return explanation;
+  const hidden = new Set(secretHeaders);
+  return {
+    ...explanation,
+    headers: headers.map(([name, value]) => [name, hidden.has(name.toLowerCase()) ? maskedValue : value]),
+  };
 }
 
 /** Rules that this node refuses to serve, whatever they would allow. */

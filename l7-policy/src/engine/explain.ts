@@ -86,6 +86,7 @@ export function explainFlow(flow: Flow, view: ExplainView): Explanation {
     sides,
     classId: first === undefined ? null : flowClass(sides),
     headers: flow.request?.kind === 'http' ? rewriteHeaders(matches, flow.request.headers) : null,
+    secretHeaders: [...new Set(matches.filter(({ secret }) => secret).map(({ name }) => name.toLowerCase()))],
   };
 }
 

@@ -59,4 +59,6 @@ export interface Explanation {
   readonly classId: ClassId | null;
   /** Header changes that headerMatches make to an allowed request: the request's headers after them. */
   readonly headers: readonly (readonly [name: string, value: string])[] | null;
+  /** Names, in lower case, of headers whose value may be a secret's: it is shown to nobody. */
+  readonly secretHeaders: readonly string[];
 }
