@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { openDatapath, watchLinks } from '@weir/bpf';
+import { openDatapath, probeFeatures, watchLinks } from '@weir/bpf';
 import {
   compileShared,
   createAccessLogReceiver,
@@ -86,13 +86,13 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
 
   // The kernel: what stands there is read, not changed.
   await ensureBpffs(options.bpffs);
-  for (const feature of checkKernel(options.bpffs))
+  const asked = { guard: options.workloadPrefixes.length > 0 };
+  for (const feature of checkKernel(probeFeatures(options.bpffs, undefined, asked)))
     log.warn({ feature }, 'the kernel lacks something; Weir does without');
   const datapath = openDatapath({
     instance: instance.name,
     marks: instance.marks,
     bpffs: options.bpffs,
-    denyAction: options.denyAction,
     accelerate: options.accelerate,
   });
   if (options.accelerate && datapath.acceleration.kind === 'off')
@@ -176,6 +176,8 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     redirector,
     proxy,
     interfaces,
+    workloadPrefixes: options.workloadPrefixes,
+    denyActionOf: (workload) => registry.get(workload)?.denyAction ?? options.denyAction,
     endRevoked: datapath.endRevoked,
     onDelta: directory.update,
     after,

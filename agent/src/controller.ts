@@ -1,3 +1,4 @@
+import type { DenyAction } from '@weir/bpf';
 import { servedKinds } from '@weir/envoy-config';
 import type {
   DirectionChange,
@@ -21,6 +22,10 @@ export interface ControllerParts {
   readonly redirector: Redirector;
   readonly proxy: ProxyClasses;
   readonly interfaces: Pick<Interfaces, 'indexOf' | 'uplinks'>;
+  /** Where only workloads of this node have addresses. */
+  readonly workloadPrefixes: readonly string[];
+  /** What connections hear that a workload's policy refuses. */
+  readonly denyActionOf: (workload: string) => DenyAction;
   /** Ends connections that have lost their permission; gives how many sockets of the proxy were closed. */
   readonly endRevoked: () => number;
   /** Told of each update before it takes effect. */
@@ -61,6 +66,7 @@ const RETRY_MS = 1_000;
  */
 export function createController(parts: ControllerParts): Controller {
   const { engine, redirector, proxy, interfaces, endRevoked, onDelta, after, log } = parts;
+  const { workloadPrefixes, denyActionOf } = parts;
   let status: ControllerStatus = {
     turns: 0,
     report: { held: [], unattached: [], switched: [] },
@@ -112,12 +118,13 @@ export function createController(parts: ControllerParts): Controller {
     for (const { id, identity, subject, addresses } of state.endpoints.values()) {
       const ifindex = interfaces.indexOf(id);
       if (ifindex === undefined) missingInterfaces.push(id);
-      else endpoints.push({ name: id, ifindex, identity, subject, addresses });
+      else endpoints.push({ name: id, ifindex, identity, subject, addresses, denyAction: denyActionOf(id) });
     }
     const { subjects, directions, ipcache, sets } = state;
     const report = redirector.apply({
       endpoints,
       uplinks: interfaces.uplinks(),
+      workloadPrefixes,
       subjects,
       directions,
       steps,

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { DenyAction } from '@weir/bpf';
+import { type DenyAction, ipPrefix } from '@weir/bpf';
 import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
 import type { SecretVariable } from './policies/secret-source.ts';
@@ -28,7 +28,9 @@ export interface AgentOptions {
   readonly envoyBinary: string | null;
   /** Names of interfaces to the rest of the world; null: those of the default routes. */
   readonly uplinks: readonly string[] | null;
-  /** What a new connection hears that is refused. */
+  /** Where only workloads of this node, and the node, have addresses. Empty: nothing is known of that. */
+  readonly workloadPrefixes: readonly string[];
+  /** What a new connection hears that is refused, where the workload does not say. */
   readonly denyAction: DenyAction;
   /** Connections of the proxy go around TCP inside the node, where the kernel can. */
   readonly accelerate: boolean;
@@ -57,6 +59,7 @@ export interface AgentWords {
   readonly envoy?: string;
   readonly externalEnvoy?: boolean;
   readonly uplink?: readonly string[];
+  readonly workloadCidr?: readonly string[];
   readonly denyAction?: string;
   readonly accelerate?: boolean;
   readonly envoyConcurrency?: string;
@@ -87,6 +90,7 @@ export function agentOptions(
     workloadsFile: words.workloads === undefined ? null : resolve(words.workloads),
     envoyBinary: words.externalEnvoy === true ? null : resolve(words.envoy ?? DEFAULT_ENVOY),
     uplinks: words.uplink ?? null,
+    workloadPrefixes: (words.workloadCidr ?? []).map(workloadPrefix),
     denyAction: denyAction(words.denyAction ?? 'drop'),
     accelerate: words.accelerate === true,
     envoyConcurrency: concurrency(words.envoyConcurrency),
@@ -164,6 +168,17 @@ export function envoyCaps(words: Pick<AgentWords, 'envoyConnections' | 'envoyHea
     throw new Error(`--envoy-heap ${envoyHeap}: expected a number of MiB from 64`);
   }
   return { maxConnections, maxHeapBytes: heapMib * MIB };
+}
+
+function workloadPrefix(word: string): string {
+  const problem = `--workload-cidr ${word}: expected a prefix of addresses, 10.0.1.0/24 say`;
+  if (!/\/[1-9]\d*$/.test(word)) throw new Error(problem);
+  try {
+    const { address, length } = ipPrefix(word);
+    return `${address}/${length}`;
+  } catch (error) {
+    throw new Error(problem, { cause: error });
+  }
 }
 
 function denyAction(word: string): DenyAction {

@@ -12,8 +12,6 @@ const volatile __u32 mark_deliver = 0x200;
 const volatile __u32 mark_proxy = 0x300;
 const volatile __u32 mark_reinject = 0x400;
 const volatile __u32 report_allowed = 1;
-/* What is refused hears of it, instead of waiting in vain. */
-const volatile __u32 answer_refused = 0;
 /* Of each kind of event, and of drops that are alike. */
 const volatile __u32 events_per_second_and_cpu = 1000;
 const volatile __u32 like_drops_per_second = 10;
@@ -31,6 +29,7 @@ struct weir_described {
 	enum weir_event_kind event_kind;
 	enum weir_flow_flag flow_flag;
 	enum weir_generation generation;
+	enum weir_address_flag address_flag;
 	enum weir_acceleration acceleration;
 };
 const volatile struct weir_described *const volatile weir_described = 0;
@@ -48,6 +47,8 @@ const volatile struct weir_described *const volatile weir_described = 0;
 WEIR_MAP(endpoints, BPF_MAP_TYPE_HASH, __u32, struct weir_endpoint, 16384, 0);
 WEIR_MAP(local_addresses, BPF_MAP_TYPE_HASH, struct weir_address, struct weir_local_address, 16384, 0);
 WEIR_MAP(ipcache, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, __u32, 524288, BPF_F_NO_PREALLOC);
+/* Where this node's workloads have their addresses, and nobody else but the node. */
+WEIR_MAP(workload_prefixes, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, __u8, 256, BPF_F_NO_PREALLOC);
 /* An array: the verifier turns its look-ups into two loads, and each packet makes two. */
 WEIR_MAP(subjects, BPF_MAP_TYPE_ARRAY, __u32, struct weir_subject, 65536, 0);
 /* Policy in two levels: who the peer is leads to a table, protocol and port to a verdict in it. Hashes, whose look-ups

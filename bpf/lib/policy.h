@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who the two ends are, and what their policies say of each other. */
 #pragma once
-#include "report.h"
-
-#define IDENTITY_ANY 0
-#define IDENTITY_HOST 1
-#define IDENTITY_WORLD 2
+#include "stranger.h"
 
 /* How often a verdict is looked up again because the version it stood under was replaced meanwhile. */
 #define JUDGE_TRIES 4
@@ -139,13 +135,15 @@ static __noinline enum weir_verdict judge_side(struct weir_flow_end *self, const
 }
 
 /* Both directions of a new connection; `packet` goes from its source to its destination, flow->flags say
- * what is to be judged, and flow->source.identity who the source is if its address is unknown. Resolves both ends into `flow`. In this order:
- *   1. the source's egress, when it is a workload here and this flow includes it; denied: done;
- *   2. the destination's ingress, when it is a workload here; denied: done;
- *   3. neither end is a workload here: deny, for nobody has judged it;
- *   4. neither asks for L7: allow;
- *   5. L7 of what is not TCP, or of a pair without a proxy port: deny;
- *   6. L7, at the pair's proxy port. */
+ * what is to be judged, and flow->source.identity who the source is if its address is unknown. Resolves both ends into
+ * `flow`. In this order:
+ *   1. an end is a workload that nobody has announced: deny, for nobody knows what it may;
+ *   2. the source's egress, when it is a workload here and this flow includes it; denied: done;
+ *   3. the destination's ingress, when it is a workload here; denied: done;
+ *   4. neither end is a workload here: deny, for nobody has judged it;
+ *   5. neither asks for L7: allow;
+ *   6. L7 of what is not TCP, or of a pair without a proxy port: deny;
+ *   7. L7, at the pair's proxy port. */
 static __noinline enum weir_verdict judge(const struct packet *packet, struct weir_flow *flow,
 					  struct decision *decision)
 {
@@ -167,6 +165,12 @@ static __noinline enum weir_verdict judge(const struct packet *packet, struct we
 	decision->proxy_port = 0;
 	egress = flow->source.ifindex && !(flow->flags & WEIR_INGRESS_ONLY);
 
+	if ((!flow->destination.ifindex && is_stranger(&packet->destination)) ||
+	    (!flow->source.ifindex && is_stranger(&packet->source))) {
+		decision->direction = flow->destination.ifindex ? WEIR_INGRESS : WEIR_EGRESS;
+		decision->reason = WEIR_WORKLOAD_UNKNOWN;
+		return WEIR_DENY;
+	}
 	if (egress && judge_side(&flow->source, &flow->destination, packet, decision, WEIR_EGRESS) == WEIR_DENY)
 		return WEIR_DENY;
 	if (flow->destination.ifindex &&

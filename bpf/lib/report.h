@@ -82,15 +82,15 @@ static __noinline long untold_before(__u32 ifindex, const struct packet *packet,
 
 /* Tells what became of a packet, and counts it for its workload. A flood must not hurt who listens: of drops that are
  * alike some in a second are told, of each kind of event some more, and the rest are counted. */
-static __noinline void tell(struct __sk_buff *skb, const struct packet *packet, const struct decision *decision,
-			    __u32 kind_and_hook)
+static __noinline void tell_of(__u32 ifindex, const struct packet *packet, const struct decision *decision,
+			       __u32 kind_and_hook)
 {
 	__u32 kind = kind_and_hook >> 8, hook = kind_and_hook & 0xff;
 	__u64 now = bpf_ktime_get_ns();
 	struct weir_event *event;
 	long untold = 0;
 
-	count_outcome(skb->ifindex,
+	count_outcome(ifindex,
 		      kind == WEIR_EVENT_DROP ? decision->direction
 					      : (hook == WEIR_FROM_WORKLOAD ? WEIR_EGRESS : WEIR_INGRESS),
 		      kind == WEIR_EVENT_DROP	    ? decision->reason
@@ -99,7 +99,7 @@ static __noinline void tell(struct __sk_buff *skb, const struct packet *packet, 
 	if (kind == WEIR_EVENT_ALLOW && !report_allowed)
 		return;
 	if (kind == WEIR_EVENT_DROP)
-		untold = untold_before(skb->ifindex, packet, decision, now);
+		untold = untold_before(ifindex, packet, decision, now);
 	if (untold < 0 || !within_budget(now, kind)) {
 		count(WEIR_EVENT_LOST);
 		return;
@@ -117,7 +117,7 @@ static __noinline void tell(struct __sk_buff *skb, const struct packet *packet, 
 	event->destination_identity = decision->destination_identity;
 	event->egress_set = decision->egress_set;
 	event->ingress_set = decision->ingress_set;
-	event->ifindex = skb->ifindex;
+	event->ifindex = ifindex;
 	event->untold = untold;
 	event->source_port = packet->source_port;
 	event->destination_port = packet->destination_port;
@@ -128,6 +128,12 @@ static __noinline void tell(struct __sk_buff *skb, const struct packet *packet, 
 	event->direction = decision->direction;
 	event->hook = hook;
 	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void tell(struct __sk_buff *skb, const struct packet *packet, const struct decision *decision,
+				 __u32 kind_and_hook)
+{
+	tell_of(skb->ifindex, packet, decision, kind_and_hook);
 }
 
 /* Counts and tells a drop; gives what the program must return. */

@@ -274,10 +274,16 @@ static __always_inline int end_both(struct __sk_buff *skb, const struct packet *
 	return reset(skb, packet, hook, RESET_BOTH);
 }
 
-/* What a new connection that is refused hears, when the node is told to answer: else it waits in vain. */
-static __always_inline void refuse(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+/* What a new connection that is refused hears, where the workload whose policy refuses it answers: else it waits in
+ * vain. */
+static __always_inline void refuse(struct __sk_buff *skb, const struct packet *packet, const struct decision *decision,
+				   __u32 hook)
 {
-	if (!answer_refused)
+	struct weir_local_address *refuser =
+		bpf_map_lookup_elem(&local_addresses, decision->direction == WEIR_EGRESS ? &packet->source
+											  : &packet->destination);
+
+	if (!refuser || !(refuser->flags & WEIR_ANSWERS_REFUSED))
 		return;
 	unreachable(skb, packet, hook);
 	reset(skb, packet, hook, RESET_SENDER);

@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define WEIR_LAYOUT 5
+#define WEIR_LAYOUT 6
 
 /* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
 enum weir_reason {
@@ -36,6 +36,7 @@ enum weir_reason {
 	WEIR_PROXY_LEG_UNKNOWN = 30,
 	WEIR_SOURCE_ROUTED = 31,
 	WEIR_NEIGHBOUR_REFUSED = 32,
+	WEIR_WORKLOAD_UNKNOWN = 33,
 	WEIR_REASONS = 64,
 };
 
@@ -57,7 +58,7 @@ enum weir_acceleration {
 };
 
 enum weir_direction { WEIR_INGRESS = 0, WEIR_EGRESS = 1 };
-enum weir_hook { WEIR_FROM_WORKLOAD = 0, WEIR_TO_WORKLOAD = 1, WEIR_FROM_NETWORK = 2 };
+enum weir_hook { WEIR_FROM_WORKLOAD = 0, WEIR_TO_WORKLOAD = 1, WEIR_FROM_NETWORK = 2, WEIR_GUARD = 3 };
 enum weir_verdict { WEIR_ALLOW = 1, WEIR_DENY = 2, WEIR_L7 = 3 };
 enum weir_event_kind { WEIR_EVENT_DROP = 1, WEIR_EVENT_ALLOW = 2, WEIR_EVENT_REDIRECT = 3 };
 
@@ -85,10 +86,17 @@ struct weir_endpoint {
 	__u32 subject;
 };
 
+enum weir_address_flag {
+	/* What this workload's policy refuses hears of it, instead of waiting in vain. */
+	WEIR_ANSWERS_REFUSED = 1 << 0,
+};
+
 struct weir_local_address {
 	__u32 ifindex;
 	__u32 identity;
 	__u32 subject;
+	/* enum weir_address_flag */
+	__u32 flags;
 };
 
 struct weir_prefix {

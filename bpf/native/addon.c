@@ -15,6 +15,7 @@ NAPI_MODULE_INIT()
 		{ "setMaxEntries", set_max_entries },
 		{ "useMap", use_map },
 		{ "setConstant", set_constant },
+		{ "setProgramType", set_program_type },
 		{ "loadObject", load_object },
 		{ "takeMap", take_map },
 		{ "takeProgram", take_program },
@@ -38,6 +39,7 @@ NAPI_MODULE_INIT()
 		{ "queryTc", query_tc },
 		{ "interfaces", interfaces },
 		{ "attachCgroup", attach_cgroup },
+		{ "attachNetfilter", attach_netfilter },
 		{ "updateLink", update_link },
 		{ "attachMap", attach_map },
 		{ "netnsCookie", netns_cookie },
@@ -49,6 +51,7 @@ NAPI_MODULE_INIT()
 		{ "probeMapType", probe_map_type },
 		{ "probeProgramType", probe_program_type },
 		{ "probeHelper", probe_helper },
+		{ "probeKfunc", probe_kfunc },
 	};
 
 	error_setup(env);

@@ -2,6 +2,7 @@
 /* What the machine can do, and the one thing done to sockets from outside. */
 #include "addon.h"
 #include <arpa/inet.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -46,6 +47,28 @@ FUNCTION(probe_helper)
 		return NULL;
 	log_begin();
 	return answer(env, libbpf_probe_bpf_helper(type, helper, NULL), "helper", helper);
+}
+
+/* probeKfunc(name, module): a function of the kernel that programs may call, which may stand in that module */
+FUNCTION(probe_kfunc)
+{
+	char name[MAX_TEXT], module[MAX_TEXT];
+	struct btf *kernel, *own;
+	bool found;
+
+	if (!read_arguments(env, info, "tt", name, module))
+		return NULL;
+	log_begin();
+	kernel = btf__load_vmlinux_btf();
+	if (!kernel)
+		return throw_errno(env, errno, "read the types of the kernel");
+	found = btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
+	own = found ? NULL : btf__load_module_btf(module, kernel);
+	if (own)
+		found = btf__find_by_name_kind(own, name, BTF_KIND_FUNC) > 0;
+	btf__free(own);
+	btf__free(kernel);
+	return new_bool(env, found);
 }
 
 static bool is_mapped(const uint8_t *address)

@@ -136,6 +136,26 @@ FUNCTION(set_constant)
 	return undefined(env);
 }
 
+/* setProgramType(object, program, enum bpf_prog_type, enum bpf_attach_type): before loading, for sections that libbpf does
+ * not know */
+FUNCTION(set_program_type)
+{
+	struct bpf_program *program;
+	struct handle *object;
+	char name[MAX_TEXT];
+	uint32_t type, attach_type;
+	int error;
+
+	if (!read_arguments(env, info, "otuu", &object, name, &type, &attach_type))
+		return NULL;
+	log_begin();
+	program = bpf_object__find_program_by_name(object->pointer, name);
+	error = program ? bpf_program__set_type(program, type) : -ENOENT;
+	if (!error)
+		error = bpf_program__set_expected_attach_type(program, attach_type);
+	return error ? throw_errno(env, error, "set type of program %s", name) : undefined(env);
+}
+
 /* loadObject(object): pinned maps are used again when they are compatible */
 FUNCTION(load_object)
 {

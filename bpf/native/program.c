@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #define MAX_MAPS 64
 /* Room for what a program adds to a packet. */
@@ -200,6 +201,35 @@ FUNCTION(attach_cgroup)
 	link = bpf_link_create(program->fd, cgroup, attach_type, NULL);
 	close(cgroup);
 	return link < 0 ? throw_errno(env, link, "attach to cgroup %s", path) : new_fd(env, link);
+}
+
+/* Of union bpf_attr, since 6.4; libbpf 1.1 does not know it. */
+struct netfilter_link {
+	uint32_t program, target, attach_type, flags;
+	uint32_t family, hook;
+	int32_t priority;
+	uint32_t netfilter_flags;
+};
+#define ATTACH_NETFILTER 45
+
+/* attachNetfilter(program, NFPROTO_*, enum nf_inet_hooks, place): a link in this network namespace, detached when its last
+ * handle and pin go. Its priority is -place; false when that is taken. */
+FUNCTION(attach_netfilter)
+{
+	struct netfilter_link link = { .attach_type = ATTACH_NETFILTER };
+	struct handle *program;
+	uint32_t place;
+	int fd;
+
+	if (!read_arguments(env, info, "duuu", &program, &link.family, &link.hook, &place))
+		return NULL;
+	link.program = program->fd;
+	link.priority = -(int32_t)place;
+	log_begin();
+	fd = syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
+	if (fd < 0 && errno == EBUSY)
+		return new_bool(env, false);
+	return fd < 0 ? throw_errno(env, errno, "attach to hook %u of netfilter", link.hook) : new_fd(env, fd);
 }
 
 /* updateLink(link, program): puts another program in the place of the link's, in one step */

@@ -39,12 +39,12 @@ static __always_inline int cut(struct __sk_buff *skb, const struct packet *packe
 	return PASS;
 }
 
-/* Drops what policy or proxy refuse, with an answer when the node gives any. */
+/* Drops what policy or proxy refuse, with an answer when the workload gives any. */
 static __always_inline int refused(struct __sk_buff *skb, const struct packet *packet, struct decision *decision,
 				   enum weir_reason reason, __u32 hook)
 {
 	drop(skb, packet, decision, WEIR_FROM_WORKLOAD, reason);
-	refuse(skb, packet, hook);
+	refuse(skb, packet, decision, hook);
 	return DROP;
 }
 
@@ -115,6 +115,7 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 	if (!flow)
 		return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_NO_CONNECTION);
 	if (opens(packet) && flow->proxy_port) {
+		decision->direction = WEIR_INGRESS;
 		decision->source_identity = flow->source.identity;
 		decision->destination_identity = flow->destination.identity;
 		decision->egress_set = flow->source.set;

@@ -86,7 +86,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 	if (verdict == WEIR_DENY) {
 		drop(skb, packet, decision, WEIR_TO_WORKLOAD, decision->reason);
-		refuse(skb, packet, WEIR_TO_WORKLOAD);
+		refuse(skb, packet, decision, WEIR_TO_WORKLOAD);
 		return DROP;
 	}
 	if (flags & WEIR_LEG) {

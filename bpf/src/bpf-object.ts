@@ -11,6 +11,8 @@ export interface ObjectOptions {
   readonly useMaps?: (name: string) => FdHandle | null | undefined;
   /** `const volatile` variables by name: `__u32` of numbers, `__u64` of bigints. */
   readonly constants?: Readonly<Record<string, number | bigint>>;
+  /** Type and attach type of all programs, where libbpf cannot tell by the section (enums of the kernel's bpf.h). */
+  readonly type?: { readonly program: number; readonly attach: number };
 }
 
 /** Programs and maps of a loaded object file, each a handle of its own that the caller closes. */
@@ -42,6 +44,9 @@ export function loadObject(options: ObjectOptions, programs: readonly string[]):
       const words = typeof value === 'bigint' ? new BigUint64Array([value]) : new Uint32Array([value]);
       native.setConstant(object, name, new Uint8Array(words.buffer));
     }
+    const { type } = options;
+    if (type !== undefined)
+      for (const name of programs) native.setProgramType(object, name, type.program, type.attach);
     native.loadObject(object);
     return Object.freeze({
       programs: Object.freeze(

@@ -75,8 +75,12 @@ export const codecs = Object.freeze({
       ifindex: ifindex(raw.ifindex),
       identity: identityNumber(raw.identity),
       subject: subjectNumber(raw.subject),
+      denyAction: (raw.flags & codes.addressFlag.answersRefused) === 0 ? 'drop' : 'reset',
     }),
-    (value) => value,
+    ({ denyAction, ...value }) => ({
+      ...value,
+      flags: denyAction === 'reset' ? codes.addressFlag.answersRefused : 0,
+    }),
   ),
   prefix: coded(
     layouts.prefix,

@@ -19,9 +19,14 @@ export interface EndpointValue {
   readonly subject: SubjectNumber;
 }
 
+/** What a new connection hears that a workload's policy refuses: nothing, or a RST (for UDP an ICMP error). */
+export type DenyAction = 'drop' | 'reset';
+
 /** Where an address of this node's workloads lives. */
 export interface LocalAddressValue extends EndpointValue {
   readonly ifindex: Ifindex;
+  /** Default `drop`. */
+  readonly denyAction?: DenyAction;
 }
 
 /** The versions of a subject's policies that are in force; writing it is the switch. */
@@ -115,6 +120,8 @@ export interface Connection {
 export interface DatapathMaps {
   readonly endpoints: TypedMap<Ifindex, EndpointValue>;
   readonly localAddresses: TypedMap<IpAddress, LocalAddressValue>;
+  /** Where only workloads of this node, and the node, have addresses; what no other entry knows there is refused. */
+  readonly workloadPrefixes: TypedMap<IpPrefix, true>;
   readonly ipcache: TypedMap<IpPrefix, IdentityNumber>;
   readonly subjects: TypedMap<SubjectNumber, SubjectValue>;
   readonly policyPeers: TypedMap<PeerKey, TableRef>;

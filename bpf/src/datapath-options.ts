@@ -10,9 +10,6 @@ export interface DatapathMarks {
   readonly reinject: number;
 }
 
-/** `reset`: a refused SYN is answered by a RST, a refused UDP datagram by "port unreachable". */
-export type DenyAction = 'drop' | 'reset';
-
 /** What it takes to open a datapath. */
 export interface DatapathOptions {
   /** Scopes pins; letters, digits, `-` and `_`. */
@@ -26,8 +23,6 @@ export interface DatapathOptions {
   >;
   /** Report new allowed connections as events too (drops and redirects always are). Default true. */
   readonly reportAllowed?: boolean;
-  /** What a new connection hears that policy or proxy refuse: nothing, or a RST or ICMP error. Default `drop`. */
-  readonly denyAction?: DenyAction;
   /** Connections of the proxy go around TCP inside the node where the kernel has it. Default false. */
   readonly accelerate?: boolean;
   /** Folder of cgroup v2 under which sockets are accelerated. Default: its root. */

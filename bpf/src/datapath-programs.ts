@@ -101,15 +101,13 @@ export function loadPrograms(
 export function constantsFor({
   marks,
   reportAllowed,
-  denyAction,
-}: Pick<DatapathOptions, 'marks' | 'reportAllowed' | 'denyAction'>): Readonly<Record<string, number>> {
+}: Pick<DatapathOptions, 'marks' | 'reportAllowed'>): Readonly<Record<string, number>> {
   return {
     mark_mask: marks.mask,
     mark_deliver: marks.deliver,
     mark_proxy: marks.proxy,
     mark_reinject: marks.reinject,
     report_allowed: reportAllowed === false ? 0 : 1,
-    answer_refused: denyAction === 'reset' ? 1 : 0,
   };
 }
 

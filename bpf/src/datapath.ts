@@ -18,6 +18,7 @@ import {
   required,
 } from './datapath-programs.ts';
 import { type DatapathEvent, decodeEvents, type EventStream } from './events.ts';
+import { openGuard } from './guard.ts';
 import { kernelArray, kernelMap } from './kernel-map.ts';
 import { u32 } from './layout.ts';
 import { codes, layouts } from './layouts.ts';
@@ -57,6 +58,11 @@ export interface Datapath {
   detach(ifindex: Ifindex): boolean;
   /** Interfaces of this namespace that carry programs of this instance, whoever put them there. */
   attached(): readonly AttachedInterface[];
+  /**
+   * Refuses what comes from or goes to an address in `maps.workloadPrefixes` that is no workload's, wherever it crosses
+   * the node, or stops doing so. Needs Linux 6.4 (BPF on netfilter's hooks); repeating it is the same as once.
+   */
+  guard(on: boolean): void;
   /** Makes every living connection be judged anew on its next packet. Gives the new epoch. */
   bumpIpcacheEpoch(): number;
   /**
@@ -106,6 +112,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     useMaps: (name) => handles[name],
     constants: constantsFor(options),
   });
+  const guard = openGuard(pins.path, (name) => required(handles, name));
   const state = kernelArray(required(handles, 'state'), 'state', u32, layouts.state, () => false);
   const streams = new Set<EventStream>();
   let open = true;
@@ -146,6 +153,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     if (!open) return;
     open = false;
     revocation.close();
+    guard.close();
     for (const stream of [...streams]) void stream.close();
     for (const predecessor of predecessors) predecessor.close();
     closePrograms();
@@ -172,6 +180,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     },
     detach,
     attached,
+    guard: guard.set,
     bumpIpcacheEpoch,
     endRevoked: revocation.end,
     acceleration: accelerationState,
@@ -238,6 +247,12 @@ export function datapathMaps(handles: Readonly<Record<string, FdHandle>>): Datap
       'local_addresses',
       codecs.address,
       codecs.localAddress,
+    ),
+    workloadPrefixes: kernelMap(
+      required(handles, 'workload_prefixes'),
+      'workload_prefixes',
+      codecs.prefix,
+      codecs.present,
     ),
     ipcache: kernelMap(required(handles, 'ipcache'), 'ipcache', codecs.prefix, codecs.identity),
     subjects: kernelArray(

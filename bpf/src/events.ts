@@ -12,7 +12,7 @@ import {
 } from './numbers.ts';
 import { type DropReason, dropReason } from './reasons.ts';
 
-/** Where a packet was seen: coming from a workload, about to reach one, or coming from the rest of the world. */
+/** Where a packet was seen: coming from a workload, about to reach one, coming from the rest of the world, or on the node itself. */
 export type Hook = keyof typeof codes.hook;
 
 /** What every event tells: which packet, where, when. */
@@ -57,7 +57,7 @@ export interface EventStream {
   close(): Promise<void>;
 }
 
-const hookNames: readonly Hook[] = ['from-workload', 'to-workload', 'from-network'];
+const hookNames: readonly Hook[] = ['from-workload', 'to-workload', 'from-network', 'guard'];
 
 /** Decodes what the ring buffer hands over: records of a length, padding to 8 bytes, and that many bytes. */
 export function decodeEvents(records: Uint8Array): readonly DatapathEvent[] {

@@ -12,6 +12,7 @@ export {
 export {
   type Connection,
   type DatapathMaps,
+  type DenyAction,
   type EndpointValue,
   type FlowEnd,
   type LocalAddressValue,
@@ -26,7 +27,7 @@ export {
   type TableRef,
   type WideningKey,
 } from './datapath-maps.ts';
-export type { DatapathMarks, DatapathOptions, DenyAction } from './datapath-options.ts';
+export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { InterfaceRole } from './datapath-programs.ts';
 export { type DatapathView, openDatapathView } from './datapath-view.ts';
 export type { DatapathEvent, EventFlow, EventStream, Hook } from './events.ts';

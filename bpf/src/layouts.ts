@@ -2,7 +2,7 @@ import { addressBytes, addressFromBytes, type IpAddress } from './address.ts';
 import { be16, type Field, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 
 /** Raised with every change of lib/shared.h (WEIR_LAYOUT there); maps are pinned under it. */
-export const layoutVersion = 5;
+export const layoutVersion = 6;
 
 const address: Field<IpAddress> = {
   bytes: 16,
@@ -18,7 +18,7 @@ const end = layout('weir_flow_end', { ifindex: u32, identity: u32, subject: u32,
 export const layouts = Object.freeze({
   address: layout('weir_address', { words: address }),
   endpoint: layout('weir_endpoint', { identity: u32, subject: u32 }),
-  localAddress: layout('weir_local_address', { ifindex: u32, identity: u32, subject: u32 }),
+  localAddress: layout('weir_local_address', { ifindex: u32, identity: u32, subject: u32, flags: u32 }),
   prefix: layout('weir_prefix', { prefix_length: u32, address }),
   subject: layout('weir_subject', { ingress: u32, egress: u32 }),
   peerKey: layout('weir_peer_key', { generation: u32, identity: u32 }),
@@ -78,8 +78,9 @@ export const layouts = Object.freeze({
 /** Numbers of lib/shared.h that structures carry. */
 export const codes = Object.freeze({
   direction: Object.freeze({ ingress: 0, egress: 1 }),
-  hook: Object.freeze({ 'from-workload': 0, 'to-workload': 1, 'from-network': 2 }),
+  hook: Object.freeze({ 'from-workload': 0, 'to-workload': 1, 'from-network': 2, guard: 3 }),
   generation: Object.freeze({ none: 0, open: 1 }),
+  addressFlag: Object.freeze({ answersRefused: 1 }),
   verdict: Object.freeze({ allow: 1, deny: 2, l7: 3 }),
   event: Object.freeze({ drop: 1, allow: 2, redirect: 3 }),
   flow: Object.freeze({

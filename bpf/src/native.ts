@@ -47,6 +47,7 @@ export interface Native {
   setMaxEntries(object: ObjectHandle, map: string, entries: number): void;
   useMap(object: ObjectHandle, name: string, map: FdHandle | null): void;
   setConstant(object: ObjectHandle, name: string, value: Uint8Array): void;
+  setProgramType(object: ObjectHandle, program: string, type: number, attachType: number): void;
   loadObject(object: ObjectHandle): void;
   takeMap(object: ObjectHandle, name: string): FdHandle;
   takeProgram(object: ObjectHandle, name: string): FdHandle;
@@ -77,6 +78,7 @@ export interface Native {
   queryTc(ifindex: number, hook: number, handle: number, priority: number): number;
   interfaces(): number[];
   attachCgroup(program: FdHandle, path: string, attachType: number): FdHandle;
+  attachNetfilter(program: FdHandle, family: number, hook: number, place: number): FdHandle | false;
   updateLink(link: FdHandle, program: FdHandle): void;
   attachMap(program: FdHandle, map: FdHandle, attachType: number): void;
   netnsCookie(cookie: Uint8Array): void;
@@ -88,6 +90,7 @@ export interface Native {
   probeMapType(type: number): boolean;
   probeProgramType(type: number): boolean;
   probeHelper(programType: number, helper: number): boolean;
+  probeKfunc(name: string, module: string): boolean;
 }
 
 /** Facts of a map; `valueBytes` counts all CPUs of a per-CPU map. */

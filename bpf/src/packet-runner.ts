@@ -66,6 +66,7 @@ export interface PacketRunnerOptions extends Pick<DatapathOptions, 'instance' | 
 const judgedBy = new Set([
   'endpoints',
   'local_addresses',
+  'workload_prefixes',
   'ipcache',
   'subjects',
   'policy_peers',

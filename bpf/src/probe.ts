@@ -1,4 +1,5 @@
 import { existsSync, statfsSync } from 'node:fs';
+import { probeGuard } from './guard.ts';
 import { type Native, native } from './native.ts';
 
 /** One thing the datapath needs of the machine. */
@@ -14,8 +15,14 @@ export interface Feature {
 /** How the kernel is asked. */
 export type KernelProbes = Pick<
   Native,
-  'probeMapType' | 'probeProgramType' | 'probeHelper' | 'destroySockets'
+  'probeMapType' | 'probeProgramType' | 'probeHelper' | 'probeKfunc' | 'destroySockets'
 >;
+
+/** What is asked for beyond what every node needs. */
+export interface Asked {
+  /** To refuse workloads that nobody announced. */
+  readonly guard: boolean;
+}
 
 /** Numbers of the kernel's bpf.h. */
 const schedCls = 3;
@@ -41,7 +48,11 @@ const bpffsMagic = 0xcafe4a11;
 const nobody = new Uint8Array(36);
 
 /** Tries each kernel feature that the datapath uses; changes nothing that outlives the call. */
-export function probeFeatures(bpffs: string, kernel: KernelProbes = native): readonly Feature[] {
+export function probeFeatures(
+  bpffs: string,
+  kernel: KernelProbes = native,
+  asked: Asked = { guard: false },
+): readonly Feature[] {
   const mapType = (type: keyof typeof mapTypes) => () => kernel.probeMapType(mapTypes[type]);
   const helper = (id: keyof typeof helpers) => () => kernel.probeHelper(schedCls, helpers[id]);
   const hasBpffs = (): boolean => existsSync(bpffs) && statfsSync(bpffs).type === bpffsMagic;
@@ -75,6 +86,22 @@ export function probeFeatures(bpffs: string, kernel: KernelProbes = native): rea
       'ends connections that lost their permission',
       'Linux 5.13',
       helper('forEachMapElem'),
+    ),
+    ...(asked.guard
+      ? [
+          needed(
+            'netfilter programs',
+            'shut workloads off that nobody announced (--workload-cidr)',
+            'Linux 6.4, CONFIG_NETFILTER_BPF_LINK',
+            probeGuard,
+          ),
+        ]
+      : []),
+    optional(
+      'bpf_skb_ct_lookup',
+      'finds connections whose addresses the node translates (services, MASQUERADE)',
+      'Linux 5.18 with nf_conntrack loaded; what is translated is not known to the proxy',
+      () => kernel.probeKfunc('bpf_skb_ct_lookup', 'nf_conntrack'),
     ),
     optional(
       'SOCK_DESTROY',

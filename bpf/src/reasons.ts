@@ -49,6 +49,8 @@ export const reasons = Object.freeze({
   'source-routed': 31,
   /** Neighbour discovery that its sender may not send (a workload is no router), or that has been forwarded. */
   'neighbour-refused': 32,
+  /** One end is an address of this node's workloads (--workload-cidr) that nobody has announced. */
+  'workload-unknown': 33,
 } as const);
 
 /** Name of an outcome. */

@@ -1,3 +1,4 @@
+import type { DenyAction } from '@weir/bpf';
 import type {
   ClassId,
   DirectionChange,
@@ -20,6 +21,8 @@ export interface DesiredEndpoint {
   readonly addresses: readonly string[];
   readonly identity: Identity;
   readonly subject: SubjectKey;
+  /** What connections hear that its policy refuses. */
+  readonly denyAction: DenyAction;
 }
 
 /** All that the kernel should enforce. Values are immutable: an unchanged part is the same object. */
@@ -27,6 +30,8 @@ export interface DesiredState {
   readonly endpoints: readonly DesiredEndpoint[];
   /** Interfaces to the rest of the world, which proxied connections cross. */
   readonly uplinks: readonly number[];
+  /** Where only workloads of this node have addresses: an address there that no endpoint has is refused. */
+  readonly workloadPrefixes: readonly string[];
   /** The policy of every subject that an endpoint names. */
   readonly subjects: ReadonlyMap<SubjectKey, SubjectPolicy>;
   /** Every direction policy that a subject names. */

@@ -75,10 +75,13 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     () => true,
   );
   const ipcache = mirrorMap(maps.ipcache, prefixName, (left, right) => left === right);
+  const workloadPrefixes = mirrorMap(maps.workloadPrefixes, prefixName, () => true);
   const localAddresses = mirrorMap(maps.localAddresses, (address) => address, sameLocalAddress);
   const endpoints = mirrorMap(maps.endpoints, String, sameEndpoint);
   /** Sets that a living connection may stand under, those no longer desired among them. */
   const knownSets = new Map<L7SetId, L7Set>();
+  /** This process has put the guard where it belongs. */
+  let guarded = false;
   let desiredClasses: ReadonlyMap<ClassId, L7Class> = new Map();
 
   function apply(desired: DesiredState): ApplyReport {
@@ -103,6 +106,7 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
       const prefixes = ipcacheOf(desired);
       const prepared = prepareSubjects(desired, prefixes);
       const unattached = switchOver(desired, prefixes, prepared);
+      guard(desired.workloadPrefixes);
       subjects.removeOthers(new Set(desired.endpoints.map(({ subject }) => subject)));
       subjects.clean();
       removeUnusedPairs(desired.classes);
@@ -168,6 +172,16 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
     return unattached;
   }
 
+  /** After all endpoints: before, everybody would be a stranger. */
+  function guard(wanted: readonly string[]): void {
+    const { add, remove } = workloadPrefixes.diff(wanted.map((prefix) => [ipPrefix(prefix), true] as const));
+    workloadPrefixes.write(add);
+    if (wanted.length > 0 && !guarded) kernel.guard(true);
+    else if (wanted.length === 0 && remove.length > 0) kernel.guard(false);
+    guarded = wanted.length > 0;
+    workloadPrefixes.remove(remove);
+  }
+
   /** Puts programs where they are missing or of another build, and takes them off what is no longer an uplink. */
   function attachMissing({ endpoints: wanted, uplinks }: DesiredState): ApplyReport['unattached'] {
     const present = new Map(kernel.attached().map((found) => [found.ifindex, found]));
@@ -229,7 +243,11 @@ export function openRedirector(kernel: Kernel, store: AllocationStore, ports: Po
 
   function localAddressesOf(endpoint: DesiredEndpoint): (readonly [IpAddress, LocalAddressValue])[] {
     const [interfaceNumber, value] = endpointEntry(endpoint);
-    return endpoint.addresses.map((address) => [ipAddress(address), { ...value, ifindex: interfaceNumber }]);
+    const { denyAction } = endpoint;
+    return endpoint.addresses.map((address) => [
+      ipAddress(address),
+      { ...value, ifindex: interfaceNumber, denyAction },
+    ]);
   }
 
   function numberOfSubject(subject: SubjectKey): SubjectNumber {
@@ -295,5 +313,5 @@ function sameEndpoint(left: EndpointValue, right: EndpointValue): boolean {
 }
 
 function sameLocalAddress(left: LocalAddressValue, right: LocalAddressValue): boolean {
-  return left.ifindex === right.ifindex && sameEndpoint(left, right);
+  return left.ifindex === right.ifindex && left.denyAction === right.denyAction && sameEndpoint(left, right);
 }

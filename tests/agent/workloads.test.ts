@@ -6,7 +6,7 @@ import { refused } from './workloads.testdata.ts';
 describe('workloads file', () => {
   it('gives every field, with defaults', () => {
     const text = `workloads:
-  - {name: web, labels: {app: web, "container:x": y}, interface: veth1, addresses: [10.0.0.1, "FD00:0::1"], namedPorts: {http: 80/TCP}}
+  - {name: web, labels: {app: web, "container:x": y}, interface: veth1, addresses: [10.0.0.1, "FD00:0::1"], namedPorts: {http: 80/TCP}, denyAction: reset}
   - {name: db, namespace: data, labels: {app: db}, netns: db-ns, addresses: [10.0.0.2]}
 `;
     const result = parseWorkloads(text, 'w.yaml');
@@ -20,6 +20,7 @@ describe('workloads file', () => {
           attachment: { kind: 'interface', name: 'veth1' },
           addresses: ['10.0.0.1', 'fd00::1'],
           namedPorts: { http: { port: 80, protocol: 'TCP' } },
+          denyAction: 'reset',
         },
         {
           name: 'db',

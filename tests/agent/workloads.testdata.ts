@@ -72,6 +72,12 @@ export const refused: readonly RefusedFile[] = [
     says: /address 10.0.0.1 is already that of workload a/,
   },
   {
+    name: 'an unknown answer',
+    text: ONE('{name: a, labels: {app: a}, interface: v, addresses: [10.0.0.1], denyAction: reject}'),
+    at: '2:82',
+    says: /`denyAction: reject` is neither drop nor reset/,
+  },
+  {
     name: 'bad named port',
     text: ONE('{name: a, labels: {app: a}, interface: v, addresses: [10.0.0.1], namedPorts: {http: "80"}}'),
     at: '2:82',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import {
   type Datapath,
   type DatapathOptions,
+  type DenyAction,
   type Generation,
   generation,
   identityNumber,
@@ -161,7 +162,10 @@ export function linkOf(link: string): ReturnType<typeof ifindex> {
 }
 
 /** Opens a datapath for the lab, with every workload known, attached and judged by nothing yet. */
-export function openLabDatapath(lab: string, options: Partial<DatapathOptions> = {}): Datapath {
+export function openLabDatapath(
+  lab: string,
+  { denyAction = 'drop', ...options }: Partial<DatapathOptions> & { denyAction?: DenyAction } = {},
+): Datapath {
   const datapath = openDatapath({
     instance: lab,
     marks,
@@ -173,7 +177,7 @@ export function openLabDatapath(lab: string, options: Partial<DatapathOptions> =
     const endpoint = { identity: identityNumber(identity), subject: subjectNumber(subject) };
     datapath.maps.subjects.set(endpoint.subject, { ingress: openGeneration, egress: openGeneration });
     for (const own of [address, address6])
-      datapath.maps.localAddresses.set(ipAddress(own), { ...endpoint, ifindex: linkOf(link) });
+      datapath.maps.localAddresses.set(ipAddress(own), { ...endpoint, ifindex: linkOf(link), denyAction });
     datapath.maps.endpoints.set(linkOf(link), endpoint);
     datapath.attach(linkOf(link));
   }

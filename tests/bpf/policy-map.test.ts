@@ -60,9 +60,10 @@ spec:
     return into.apply({
       ...state,
       endpoints: [...state.endpoints.values()].map(({ id, ...rest }, at) => {
-        return { ...rest, name: id, ifindex: interfaces[at]! };
+        return { ...rest, name: id, ifindex: interfaces[at]!, denyAction: 'drop' };
       }),
       uplinks: [],
+      workloadPrefixes: [],
       steps: new Map(),
       ready: new Set(state.classes.keys()),
     });

@@ -1,7 +1,7 @@
-// What a connection hears that is refused, on a node that is told to answer.
+// What a connection hears that is refused, by workloads that are told to answer.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Datapath, noSet, proxyPort, setNumber } from '@weir/bpf';
+import { type Datapath, ipAddress, noSet, proxyPort, setNumber } from '@weir/bpf';
 import { addressIn, apply, enterLab, families, openLabDatapath, outside, workloads } from './lab.ts';
 import { openPeer, type Peer } from './peer.ts';
 
@@ -77,6 +77,18 @@ describe('denyAction reset', () => {
       apply(datapath, 'beta', [], []);
     });
   }
+
+  test('the workload whose policy refuses decides whether it answers', async () => {
+    const beta = ipAddress(workloads.beta.address);
+    const known = datapath.maps.localAddresses.get(beta)!;
+    apply(datapath, 'beta', [{ direction: 'ingress', peer: 1003, verdict: allow }]);
+    datapath.maps.localAddresses.set(beta, { ...known, denyAction: 'drop' });
+    assert.equal(await peer('alpha').connect(fresh(), beta, 80, { timeout: 0.3 }), 'ETIMEDOUT');
+    apply(datapath, 'alpha', [{ direction: 'egress', peer: 1003, verdict: allow }]);
+    assert.equal(await peer('alpha').connect(fresh(), beta, 80), 'ECONNREFUSED', 'refused by its own egress');
+    datapath.maps.localAddresses.set(beta, known);
+    for (const name of ['alpha', 'beta'] as const) apply(datapath, name, [], []);
+  });
 
   test('an address that is not owned hears nothing', async () => {
     const before = datapath.counters();

@@ -49,6 +49,7 @@ export function fakeKernel(): FakeKernel {
     maps: {
       endpoints: map('endpoints'),
       localAddresses: map('localAddresses'),
+      workloadPrefixes: map('workloadPrefixes'),
       ipcache: map('ipcache'),
       subjects: map('subjects'),
       policyPeers: map('policyPeers'),
@@ -65,6 +66,9 @@ export function fakeKernel(): FakeKernel {
       return attached.delete(ifindex);
     },
     attached: () => [...attached].map(([ifindex, role]) => ({ ifindex, role, current: true })),
+    guard(on) {
+      effects.push(`guard ${on ? 'on' : 'off'}`);
+    },
     bumpIpcacheEpoch() {
       effects.push('epoch');
       return 1;

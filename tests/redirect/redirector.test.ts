@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   type Connection,
+  type DenyAction,
   hostIdentity,
   ipAddress,
   noSet,
@@ -107,6 +108,8 @@ function desired(fields: {
   readonly ipcache?: ReadonlyMap<string, number>;
   readonly attached?: boolean;
   readonly uplinks?: readonly number[];
+  readonly workloadPrefixes?: readonly string[];
+  readonly denyAction?: DenyAction;
 }): DesiredState {
   const {
     entries = [],
@@ -115,6 +118,8 @@ function desired(fields: {
     ipcache = new Map(),
     attached = true,
     uplinks = [],
+    workloadPrefixes = [],
+    denyAction = 'drop',
   } = fields;
   const policy = fields.policy ?? direction(entries);
   const endpoint = {
@@ -123,10 +128,12 @@ function desired(fields: {
     addresses: ['10.0.0.1'],
     identity: identity(300),
     subject: star,
-  };
+    denyAction,
+  } as const;
   return {
     endpoints: attached ? [endpoint] : [],
     uplinks,
+    workloadPrefixes,
     subjects: new Map([[star, subject(star, policy)]]),
     directions: new Map([[policy.id, policy]]),
     steps: new Map(),
@@ -173,6 +180,34 @@ describe('redirector', () => {
       seen.every((at) => at >= 0),
       kernel.effects.join('\n'),
     );
+  });
+
+  it('shuts strangers off after everybody who is announced is known, once, and opens again in the other order', () => {
+    const { kernel, open } = setup();
+    const guarded = desired({ workloadPrefixes: ['10.0.0.0/24'] });
+    const first = open();
+    first.apply(guarded);
+    const order = ['set localAddresses', 'set workloadPrefixes', 'guard on'];
+    const seen = order.map((effect) => kernel.effects.findIndex((line) => line.startsWith(effect)));
+    assert.ok(seen[0]! >= 0 && seen[0]! < seen[1]! && seen[1]! < seen[2]!, kernel.effects.join('\n'));
+    const effectsOf = (redirector: ReturnType<typeof open>, wanted: DesiredState): readonly string[] => {
+      kernel.effects.length = 0;
+      redirector.apply(wanted);
+      return kernel.effects.map((effect) => effect.split(' ', 2).join(' '));
+    };
+    assert.deepEqual(effectsOf(first, guarded), []);
+    assert.deepEqual(effectsOf(open(), guarded), ['guard on'], 'another process puts its own program there');
+    assert.deepEqual(effectsOf(open(), desired({})), ['guard off', 'delete workloadPrefixes']);
+  });
+
+  it('tells the kernel which workload answers what its policy refuses', () => {
+    const { kernel, open } = setup();
+    const redirector = open();
+    redirector.apply(desired({}));
+    kernel.effects.length = 0;
+    redirector.apply(desired({ denyAction: 'reset' }));
+    assert.equal(kernel.effects.length, 1);
+    assert.match(kernel.effects[0]!, /^set localAddresses .*"denyAction":"reset"/);
   });
 
   it('writes nothing when nothing changed', () => {

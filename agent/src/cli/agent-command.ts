@@ -25,8 +25,12 @@ export function agentCommand(): Command {
       'interfaces to the rest of the world (default: those of the default routes)',
     )
     .option(
+      '--workload-cidr <cidr...>',
+      'where only workloads of this node have addresses: those that nobody announced are shut off (Linux 6.4)',
+    )
+    .option(
       '--deny-action <action>',
-      'what a refused connection hears: drop (nothing), or reset (a RST, for UDP an ICMP error)',
+      'what a refused connection hears where the workload does not say: drop (nothing), or reset (a RST, for UDP an ICMP error)',
       'drop',
     )
     .option(

@@ -15,6 +15,7 @@ interface AddWords {
   readonly netns?: string;
   readonly link?: string;
   readonly namedPort: readonly string[];
+  readonly denyAction?: string;
   readonly bpffs: string;
 }
 
@@ -31,9 +32,10 @@ export function endpointCommands(): Command {
     .option('--netns <name>', 'its network namespace, instead of --interface')
     .option('--link <name>', 'the link inside that namespace (default: eth0)')
     .option('--bpffs <dir>', 'as given to the agent', DEFAULT_BPFFS)
+    .option('--deny-action <action>', 'what connections hear that its policy refuses: drop or reset')
     .option('--named-port <name=port/protocol>', 'a named port (repeatable)', several, [])
     .action(async (name: string, words: AddWords, command: Command) => {
-      const { netns, link } = words;
+      const { netns, link, denyAction } = words;
       const options = globalOptions(command);
       const body = {
         name,
@@ -43,6 +45,7 @@ export function endpointCommands(): Command {
         ...(words.interface === undefined ? {} : { interface: words.interface }),
         ...(netns === undefined ? {} : { netns }),
         ...(link === undefined ? {} : { link }),
+        ...(denyAction === undefined ? {} : { denyAction }),
         namedPorts: Object.fromEntries(words.namedPort.map((pair) => splitPair('--named-port', pair))),
       };
       try {

@@ -52,6 +52,8 @@ export interface Cast {
   readonly pods: readonly Pod[];
   /** Path of the file that names the workloads. */
   readonly workloads: string;
+  /** More words for the agent. */
+  readonly agentWords?: readonly string[];
 }
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -71,7 +73,10 @@ export function stageNames(instance: string): StageNames {
 }
 
 /** Makes the namespaces and folders; no agent yet. What an earlier run left goes first. */
-export async function setNode(names: StageNames, { pods, workloads }: Cast): Promise<DemoNode> {
+export async function setNode(
+  names: StageNames,
+  { pods, workloads, agentWords = [] }: Cast,
+): Promise<DemoNode> {
   await clearNode(names, pods);
   const network = await createNetwork(prefixOf(names), pods);
   const policyDirectory = join(names.runDirectory, 'policies');
@@ -118,6 +123,7 @@ export async function setNode(names: StageNames, { pods, workloads }: Cast): Pro
         workloadsFile,
         '--state-dir',
         names.stateDirectory,
+        ...agentWords,
       ];
       agent = spawn(
         program,

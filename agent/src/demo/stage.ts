@@ -25,8 +25,9 @@ export const DEATHSTAR = '10.77.0.1';
 export const DEATHSTAR6 = 'fd77::1';
 
 /** Sets the stage: network, servers, ships and an agent without policies. What an earlier run left goes first. */
-export async function setStage(names: StageNames): Promise<Stage> {
-  const node = await setNode(names, { pods: PODS, workloads: join(EXAMPLE, 'workloads.yaml') });
+export async function setStage(names: StageNames, agentWords: readonly string[] = []): Promise<Stage> {
+  const workloads = join(EXAMPLE, 'workloads.yaml');
+  const node = await setNode(names, { pods: PODS, workloads, agentWords });
   const { network } = node;
   const closers: (() => Promise<void>)[] = [];
 

@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import type { DenyAction } from '@weir/bpf';
 import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { NamedPort, Workload } from './workload.ts';
 
@@ -16,11 +17,21 @@ export type WorkloadsResult =
 
 const NAME = /^[a-z0-9]([-a-z0-9._]{0,61}[a-z0-9])?$/;
 const INTERFACE = /^[^\s/]{1,15}$/;
-const FIELDS = ['name', 'namespace', 'labels', 'interface', 'netns', 'link', 'addresses', 'namedPorts'];
+const FIELDS = [
+  'name',
+  'namespace',
+  'labels',
+  'interface',
+  'netns',
+  'link',
+  'addresses',
+  'namedPorts',
+  'denyAction',
+];
 
 /**
  * Parses a workloads file: `workloads:` with a list of `{name, namespace?, labels, interface | netns
- * [+ link], addresses, namedPorts?}`. One problem refuses the file: half a list of workloads would
+ * [+ link], addresses, namedPorts?, denyAction?}`. One problem refuses the file: half a list of workloads would
  * leave the other half without protection.
  */
 export function parseWorkloads(text: string, file: string): WorkloadsResult {
@@ -96,9 +107,18 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
     const attachment = parseAttachment(node, field);
     const addresses = parseAddresses(field('addresses') ?? node);
     const namedPorts = parseNamedPorts(field('namedPorts'));
+    const denyAction = parseDenyAction(field('denyAction'), node);
     if (problems.length > before || name === undefined || namespace === undefined || attachment === undefined)
       return undefined;
-    return Object.freeze({ name, namespace, labels, attachment, addresses, namedPorts });
+    return Object.freeze({
+      name,
+      namespace,
+      labels,
+      attachment,
+      addresses,
+      namedPorts,
+      ...(denyAction === undefined ? {} : { denyAction }),
+    });
   }
 
   function parseAttachment(
@@ -159,6 +179,13 @@ export function parseWorkloads(text: string, file: string): WorkloadsResult {
       ports[name] = { port: Number(port), protocol };
     }
     return Object.freeze(ports);
+  }
+
+  function parseDenyAction(node: Node | undefined, parent: Node): DenyAction | undefined {
+    if (node === undefined) return undefined;
+    const word = text_(node, parent, 'denyAction');
+    if (word === undefined || word === 'drop' || word === 'reset') return word;
+    return refuse(node, `\`denyAction: ${word}\` is neither drop nor reset`);
   }
 
   function stringMap(node: Node | undefined, name: string): Readonly<Record<string, string>> {

@@ -1,3 +1,5 @@
+import type { DenyAction } from '@weir/bpf';
+
 /** A workload of this node, as its owner describes it. */
 export interface Workload {
   /** Unique on the node; `[a-z0-9]([-a-z0-9._]*[a-z0-9])?`, at most 63 characters. */
@@ -14,6 +16,8 @@ export interface Workload {
   readonly addresses: readonly string[];
   /** Port names, for policies that use them: name to port and protocol. */
   readonly namedPorts: Readonly<Record<string, NamedPort>>;
+  /** What connections hear that its policy refuses; left out: what the agent says. */
+  readonly denyAction?: DenyAction;
 }
 
 export interface NamedPort {
