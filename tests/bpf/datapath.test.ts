@@ -64,8 +64,9 @@ describe('maps', () => {
     maps.endpoints.set(ifindex(77), endpoint);
     assert.deepEqual(maps.endpoints.get(ifindex(77)), endpoint);
     for (const text of ['10.0.0.1', 'fd00::1', '::', '1:2:3:4:5:6:7:8']) {
-      maps.localAddresses.set(ipAddress(text), { ...endpoint, ifindex: ifindex(77) });
-      assert.deepEqual(maps.localAddresses.get(ipAddress(text)), { ...endpoint, ifindex: 77 });
+      const local = { ...endpoint, ifindex: ifindex(77), denyAction: 'reset' } as const;
+      maps.localAddresses.set(ipAddress(text), local);
+      assert.deepEqual(maps.localAddresses.get(ipAddress(text)), local);
       assert.ok(
         [...maps.localAddresses.entries()].some(([address]) => address === text),
         text,
