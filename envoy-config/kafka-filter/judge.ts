@@ -4,7 +4,7 @@ import {
   API_CLASS,
   API_FLAGS,
   API_REQUEST,
-  FLAG_ALL_FILTERED,
+  FLAG_ANY_RULE,
   MARK_ACKS,
   MARK_PATTERN,
   MARK_RESOURCE_NAME,
@@ -135,7 +135,7 @@ export class Judgement {
     if (all) this.rest = this.topic(request, apiClass, request.bytes, 0, -1);
     if (this.rest && explicit) this.rest = this.anyOf(request, CLASS_EXPLICIT);
     if (topics > 0 || all || explicit || this.asksForIds) return;
-    if (apiClass === CLASS_TOPIC && (flags & FLAG_ALL_FILTERED) === 0 && !namesNone(request.apiKey)) {
+    if (apiClass === CLASS_TOPIC && (flags & FLAG_ANY_RULE) === 0) {
       this.rest = this.topic(request, apiClass, request.bytes, 0, -1);
     } else {
       this.rest = this.anyOf(request, apiClass);
@@ -259,9 +259,4 @@ function note(rules: Array<i32>, rule: i32): void {
     if ((rules[index] as i32) === rule) return;
   }
   rules.push(rule);
-}
-
-/** Requests that get no records of topics which they do not name: they open, close or renew a session. */
-function namesNone(apiKey: i32): boolean {
-  return apiKey === FETCH || apiKey === SHARE_FETCH || apiKey === SHARE_ACKNOWLEDGE;
 }

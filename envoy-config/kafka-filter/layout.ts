@@ -19,8 +19,8 @@ export const API_FLAGS: i32 = 8;
 /** First version of the API that some range covers. */
 export const API_LEAST: i32 = 9;
 
-/** A request of the class for topics that names none is answered with what the rules let through. */
-export const FLAG_ALL_FILTERED: i32 = 1;
+/** A request of the class for topics that names none needs any rule that takes its API. */
+export const FLAG_ANY_RULE: i32 = 1;
 /** The answer names topics that the request may not have named. */
 export const FLAG_FILTERED: i32 = 2;
 /** The answer pairs names and ids of topics. */

@@ -66,7 +66,7 @@ export function compileTables(ranges: readonly SchemaRange[]): KafkaTables {
     const [asked, answered] = [nodes(range, request, 'request'), nodes(range, response, 'response')];
     createLinker(apiKey).link(answered, asked);
     const flags =
-      (apiClass === 'filtered' ? layout.FLAG_ALL_FILTERED : 0) |
+      (apiClass === 'filtered' || apiClass === 'session' ? layout.FLAG_ANY_RULE : 0) |
       (notes.filtered.includes(apiKey) ? layout.FLAG_FILTERED : 0) |
       (notes.learnt.includes(apiKey) ? layout.FLAG_LEARNT : 0) |
       (notes.partial.includes(apiKey) ? layout.FLAG_PARTIAL : 0);

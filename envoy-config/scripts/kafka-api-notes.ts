@@ -83,7 +83,7 @@ export function refusalError(apiKey: number, apiClass: string): number {
   if (apiKey === 36) return 58;
   if (transactional.includes(apiKey)) return transactionalIdAuthorizationFailed;
   if (apiClass === 'group') return groupAuthorizationFailed;
-  return apiClass === 'topic' || apiClass === 'filtered'
+  return ['topic', 'filtered', 'session'].includes(apiClass)
     ? topicAuthorizationFailed
     : clusterAuthorizationFailed;
 }

@@ -20,7 +20,7 @@ import {
   schemaOf,
   type Value,
 } from './support/kafka-codec.ts';
-import { slotsOf } from './support/rules.ts';
+import { engineAllows, slotsOf } from './support/rules.ts';
 import { sample, topicId } from './support/samples.ts';
 
 const allowAll = kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf('[{}]') });
@@ -51,6 +51,9 @@ function filterWith(config: Uint8Array, topics: readonly string[]): KafkaFilterI
   filter.reports();
   return filter;
 }
+
+/** Classes of APIs whose requests name topics. */
+const topical = ['topic', 'filtered', 'session'];
 
 /** What no session of before is named by. */
 const fixed = { SessionId: 0, SessionEpoch: 0, ShareSessionEpoch: 0, Acks: 1, ForgottenTopicsData: [] };
@@ -91,14 +94,13 @@ function errorOf({ apiKey }: SchemaRange): number {
   const apiClass = kafkaApiClass(apiKey);
   if (apiKey === 36) return 58;
   if ([22, 25, 26, 65].includes(apiKey)) return 53;
-  if (apiClass === 'topic' || apiClass === 'filtered') return 29;
+  if (topical.includes(apiClass)) return 29;
   return apiClass === 'group' ? 30 : 31;
 }
 
 describe('every API and version', () => {
   for (const { schema, version } of everyVersion()) {
     const { apiKey, name } = schema;
-    const topical = ['topic', 'filtered'].includes(kafkaApiClass(apiKey));
     describe(`${name} ${version}`, () => {
       let whole: KafkaFilterInNode;
       before(() => {
@@ -159,7 +161,7 @@ describe('every API and version', () => {
         assert.equal(filter.heldBytes, 0);
       });
 
-      if (!topical) return;
+      if (!topical.includes(kafkaApiClass(apiKey))) return;
       test('is refused, or goes without the topic, when one of two is not allowed', () => {
         const filter = filterWith(allowSome, ['orders', 'secret']);
         const request = requestFrame(
@@ -190,5 +192,22 @@ describe('every API and version', () => {
         );
       });
     });
+  }
+});
+
+describe('a request that names no topic is judged alike by filter and engine', () => {
+  const last = new Map(everyVersion().map((each) => [each.schema.apiKey, each]));
+  for (const { schema, version } of last.values()) {
+    const { apiKey, name } = schema;
+    for (const rules of ['[{topic: orders}]', '[{clientID: me}]', '[{topic: orders, clientID: other}]']) {
+      test(`${name} under ${rules}`, () => {
+        const filter = createKafkaFilterInNode();
+        filter.configure(kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf(rules) }));
+        const body = sample(schema.request, version, [], fixed);
+        filter.connect().request(requestFrame(schema, version, 7, 'me', body));
+        const request = { kind: 'kafka', apiKey, apiVersion: version, clientId: 'me', topics: [] } as const;
+        assert.equal(filter.reports()[0]?.verdict === 'allowed', engineAllows(rules, request));
+      });
+    }
   }
 });

@@ -1,4 +1,4 @@
-import { carriesTopics } from '../model/kafka-api.ts';
+import { asksForAllTopics } from '../model/kafka-api.ts';
 import { normalizeName } from '../parse/name-pattern.ts';
 import type {
   GrpcRule,
@@ -175,7 +175,7 @@ function judgeKafka(
   const candidates = results.map(({ rule, conditions }) => ({
     rule: rule.id,
     conditions:
-      carriesTopics(request.apiKey) || refusedTopics.length > 0
+      asksForAllTopics(request.apiKey) || refusedTopics.length > 0
         ? [...conditions, { met: false, text: topicText, cost: costs.near }]
         : conditions,
   }));

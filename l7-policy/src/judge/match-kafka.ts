@@ -1,6 +1,6 @@
 import { encodeKafkaRules } from '../kafka/encode-rules.ts';
 import { RuleTable } from '../kafka/rule-table.ts';
-import { apiKeyName, carriesTopics, kafkaApiClass, kafkaClassNumber } from '../model/kafka-api.ts';
+import { apiKeyName, asksForAllTopics, kafkaApiClass, kafkaClassNumber } from '../model/kafka-api.ts';
 import type { KafkaRule } from '../types/l7-rule.ts';
 import type { KafkaRequest } from '../types/request.ts';
 import { type ConditionResult, costs } from './match-http.ts';
@@ -53,7 +53,7 @@ export interface KafkaJudgement {
 
 /**
  * Judges a request by the rules of one side, with the table that the filter in Envoy looks into as well. A topic
- * binds the requests that name it; one that names none although its kind carries some asks for all of them.
+ * binds the requests that name it; what one that names none asks for is its API's class's affair.
  */
 export function judgeKafkaRequest(rules: readonly KafkaRule[], request: KafkaRequest): KafkaJudgement {
   const table = new RuleTable(encodeKafkaRules(rules), 0);
@@ -66,8 +66,7 @@ export function judgeKafkaRequest(rules: readonly KafkaRule[], request: KafkaReq
     return table.forTopic(apiKey, apiVersion, apiClass, client, 0, client.length, name, 0, size);
   };
   if (topics.length === 0) {
-    const all = carriesTopics(apiKey) && kafkaApiClass(apiKey) !== 'filtered';
-    const found = all
+    const found = asksForAllTopics(apiKey)
       ? forTopic(null)
       : table.forAnyOf(apiKey, apiVersion, apiClass, client, 0, client.length);
     return { allowed: found >= 0, deciding: rulesAt(rules, [found]), refusedTopics: [] };

@@ -4,15 +4,16 @@ import { CLASS_EXPLICIT, CLASS_GROUP, CLASS_HARMLESS, CLASS_TOPIC } from '../kaf
  * What rules mean for a request of an API (docs/kafka.md has the table):
  * `topic` binds each topic that it names, and asking for all needs a rule without a topic;
  * `filtered` is the same, but asking for all is answered with what the rules let through;
+ * `session` is the same, but naming none gets none: it opens, renews or ends a session;
  * `group` and `harmless` carry no topics or need none, so a rule's topic does not bind those that name none;
  * `explicit` has power over the cluster: a rule must name its key, or name no topic and no key at all.
  */
-export type KafkaApiClass = 'topic' | 'filtered' | 'group' | 'harmless' | 'explicit';
+export type KafkaApiClass = 'topic' | 'filtered' | 'session' | 'group' | 'harmless' | 'explicit';
 
 /** Names as policies spell them and classes, in the order of the API keys, from 0. */
 const apis: readonly (readonly [name: string, apiClass: KafkaApiClass])[] = [
   ['produce', 'topic'],
-  ['fetch', 'topic'],
+  ['fetch', 'session'],
   ['offsets', 'topic'],
   ['metadata', 'filtered'],
   ['leaderandisr', 'explicit'],
@@ -89,8 +90,8 @@ const apis: readonly (readonly [name: string, apiClass: KafkaApiClass])[] = [
   ['describetopicpartitions', 'topic'],
   ['sharegroupheartbeat', 'group'],
   ['sharegroupdescribe', 'group'],
-  ['sharefetch', 'topic'],
-  ['shareacknowledge', 'topic'],
+  ['sharefetch', 'session'],
+  ['shareacknowledge', 'session'],
   ['addraftvoter', 'explicit'],
   ['removeraftvoter', 'explicit'],
   ['updateraftvoter', 'explicit'],
@@ -109,6 +110,7 @@ const apis: readonly (readonly [name: string, apiClass: KafkaApiClass])[] = [
 const classNumbers: Readonly<Record<KafkaApiClass, number>> = {
   topic: CLASS_TOPIC,
   filtered: CLASS_TOPIC,
+  session: CLASS_TOPIC,
   group: CLASS_GROUP,
   harmless: CLASS_HARMLESS,
   explicit: CLASS_EXPLICIT,
@@ -182,7 +184,12 @@ export function kafkaClassNumber(apiKey: number): number {
   return classNumbers[kafkaApiClass(apiKey)];
 }
 
-/** Whether a rule's topic binds requests of this key that name none. */
+/** Whether requests of this key are about topics. */
 export function carriesTopics(apiKey: number): boolean {
   return kafkaClassNumber(apiKey) === CLASS_TOPIC;
+}
+
+/** Whether a request of this key that names no topic asks for all of them. */
+export function asksForAllTopics(apiKey: number): boolean {
+  return kafkaApiClass(apiKey) === 'topic';
 }

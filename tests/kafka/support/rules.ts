@@ -1,7 +1,18 @@
-import { createEngine, type KafkaRule, type L7Slot } from '@weir/l7-policy';
+import { createEngine, type Engine, type KafkaRequest, type KafkaRule, type L7Slot } from '@weir/l7-policy';
 
 /** Slots with these rules, as the engine reads them from a policy. `rules` is YAML of `rules.kafka`. */
 export function slotsOf(rules: string): readonly L7Slot[] {
+  return [...engineWith(rules).state().slots.values()];
+}
+
+/** Whether the engine allows a request to a broker under these rules. */
+export function engineAllows(rules: string, request: KafkaRequest): boolean {
+  const broker = { kind: 'endpoint', id: 'broker' } as const;
+  const flow = { from: broker, to: broker, protocol: 6, port: 9092, request, direction: null };
+  return engineWith(rules).explain(flow).verdict !== 'denied';
+}
+
+function engineWith(rules: string): Engine {
   const engine = createEngine({});
   engine.apply([
     {
@@ -28,9 +39,8 @@ spec:
       rules: {kafka: ${rules}}
 `,
   );
-  const slots = [...engine.state().slots.values()];
-  if (slots.length === 0) throw new Error(`no slots: ${JSON.stringify(problems)}`);
-  return slots;
+  if (engine.state().slots.size === 0) throw new Error(`no slots: ${JSON.stringify(problems)}`);
+  return engine;
 }
 
 /** A slot that holds exactly these rules. */
