@@ -22,11 +22,6 @@ import { AnswerSieve } from './sieves.ts';
 import { Tools } from './tools.ts';
 import { Writer } from './writer.ts';
 
-/** Results of `take`: those of connection.ts. */
-const KEEP: i32 = 0;
-const REPLACED: i32 = 1;
-const CLOSE: i32 = 2;
-
 /** What happens to the bytes of an answer. */
 const HEAD: i32 = 0;
 const THROUGH: i32 = 1;
@@ -76,7 +71,8 @@ export class AnswerSide {
     return id !== 0 && id === this.session && this.sessionGeneration === this.policy.generation;
   }
 
-  take(source: Source): i32 {
+  /** Takes bytes, and puts others in their place where it must; false: forward nothing and close. */
+  take(source: Source): boolean {
     const out: Writer = this.tools.out;
     const size: i32 = source.size;
     out.size = 0;
@@ -90,18 +86,19 @@ export class AnswerSide {
         if (need < 0) return this.close();
         const here: i32 = this.hold.size;
         if (here === 0 && size - at >= need) {
-          if (!this.begin(source.read(at, need), need, false)) return this.close();
+          const start: i32 = source.look(at, need);
+          if (!this.begin(source.window.bytes, start, start + need, false)) return this.close();
         } else {
           const part: i32 = need - here < size - at ? need - here : size - at;
           changed = true;
-          if (passed < at) out.append(source.read(passed, at - passed), 0, at - passed);
-          if (!this.keep(source.read(at, part), part)) return this.close();
+          if (passed < at) source.into(out, passed, at - passed);
+          if (!this.keep(source, at, part)) return this.close();
           at += part;
           passed = at;
           if (this.hold.size < need) continue;
           // Size alone may have been missing: then more is needed now.
           if (this.need(source, at) > this.hold.size) continue;
-          if (!this.begin(this.hold.bytes, this.hold.size, true)) return this.close();
+          if (!this.begin(this.hold.bytes, 0, this.hold.size, true)) return this.close();
         }
         if (this.state === AWAY || this.state === WHOLE) changed = true;
         if (this.left > 0) continue;
@@ -109,8 +106,8 @@ export class AnswerSide {
         if (this.state === THROUGH && !this.isCurrent()) return this.close();
         const part: i32 = this.left < size - at ? this.left : size - at;
         if (this.state !== THROUGH) {
-          if (passed < at) out.append(source.read(passed, at - passed), 0, at - passed);
-          if (this.state === WHOLE && !this.keep(source.read(at, part), part)) return this.close();
+          if (passed < at) source.into(out, passed, at - passed);
+          if (this.state === WHOLE && !this.keep(source, at, part)) return this.close();
           changed = true;
           passed = at + part;
         }
@@ -120,9 +117,10 @@ export class AnswerSide {
       }
       if (!this.finish()) return this.close();
     }
-    if (!changed) return KEEP;
-    if (passed < at) out.append(source.read(passed, at - passed), 0, at - passed);
-    return REPLACED;
+    if (!changed) return true;
+    if (passed < at) source.into(out, passed, at - passed);
+    source.replace(out, out.size);
+    return true;
   }
 
   /** Gives back what is held. */
@@ -145,20 +143,26 @@ export class AnswerSide {
     if (entry.kind !== RECORDS) return HEAD_BYTES;
     const here: i32 = this.hold.size;
     if (here < 4 && (here > 0 || source.size - at < 4)) return HEAD_BYTES;
-    const size: i32 = here >= 4 ? int32(this.hold.bytes, 0) : int32(source.read(at, 4), 0);
+    let size: i32 = 0;
+    if (here >= 4) {
+      size = int32(this.hold.bytes, 0);
+    } else {
+      const start: i32 = source.look(at, 4);
+      size = int32(source.window.bytes, start);
+    }
     return size >= 4 && size < SESSION_BYTES - 4 ? size + 4 : SESSION_BYTES;
   }
 
   /** Decides about a frame by its first bytes, which are still to come through (`taken`: are in `hold`). */
-  private begin(head: Uint8Array, size: i32, taken: boolean): boolean {
+  private begin(head: Uint8Array, start: i32, end: i32, taken: boolean): boolean {
     const entry: InFlight = this.inFlight[0] as InFlight;
-    const frame: i32 = int32(head, 0);
-    if (frame < 4 || frame > this.tools.limits.frameBytes || int32(head, 4) !== entry.correlation) {
+    const frame: i32 = int32(head, start);
+    if (frame < 4 || frame > this.tools.limits.frameBytes || int32(head, start + 4) !== entry.correlation) {
       this.reason = frame > this.tools.limits.frameBytes ? REASON_TOO_LARGE : REASON_ANSWER;
       return false;
     }
-    this.left = frame + 4 - (taken ? size : 0);
-    if (entry.kind === PASS || (entry.kind === RECORDS && this.lets(entry, head, size))) {
+    this.left = frame + 4 - (taken ? end - start : 0);
+    if (entry.kind === PASS || (entry.kind === RECORDS && this.lets(entry, head, start, end))) {
       this.state = THROUGH;
       if (taken) this.flushHold();
     } else if (entry.kind === RECORDS) {
@@ -174,17 +178,17 @@ export class AnswerSide {
   }
 
   /** Whether an answer with records may go through; notes the session that it opens. */
-  private lets(entry: InFlight, head: Uint8Array, size: i32): boolean {
+  private lets(entry: InFlight, head: Uint8Array, start: i32, end: i32): boolean {
     if (!this.isStillAllowed(entry)) return false;
-    if (entry.request.apiKey === FETCH && !entry.continues) this.noteSession(entry, head, size);
+    if (entry.request.apiKey === FETCH && !entry.continues) this.noteSession(entry, head, start, end);
     return true;
   }
 
-  private noteSession(entry: InFlight, head: Uint8Array, size: i32): void {
+  private noteSession(entry: InFlight, head: Uint8Array, start: i32, end: i32): void {
     const walker = this.tools.walker;
     const request = entry.request;
     if (request.version < 7) return;
-    walker.begin(head, HEAD_BYTES, size, request.version, request.flexible);
+    walker.begin(head, start + HEAD_BYTES, end, request.version, request.flexible);
     if (request.flexible) walker.tagsOf(-1);
     const field: i32 = walker.seek(walker.schema.api(request.api, API_RESPONSE), MARK_SESSION_ID);
     if (field < 0 || walker.failed) return;
@@ -234,9 +238,8 @@ export class AnswerSide {
   /** The answer to a fetch whose records the rules no longer allow. */
   private revoked(entry: InFlight): Uint8Array {
     const request = entry.request;
-    const judgement = this.judgement;
     const alone: boolean = entry.continues || request.end === request.bodyAt;
-    this.tools.reports.add(this.policy, this.ends, request, judgement, DENIED, REASON_REVOKED);
+    this.report(entry, DENIED, REASON_REVOKED);
     let error: i32 = TOPIC_AUTHORIZATION_FAILED;
     if (alone) error = request.apiKey === FETCH ? FETCH_SESSION_ID_NOT_FOUND : SHARE_SESSION_NOT_FOUND;
     return errorFrame(this.tools.walker, request, error, alone);
@@ -256,6 +259,7 @@ export class AnswerSide {
       this.noteSession(
         entry,
         this.hold.bytes,
+        0,
         this.hold.size < SESSION_BYTES ? this.hold.size : SESSION_BYTES,
       );
     const start: i32 = tools.out.size;
@@ -295,12 +299,12 @@ export class AnswerSide {
     return true;
   }
 
-  private keep(bytes: Uint8Array, size: i32): boolean {
+  private keep(source: Source, at: i32, size: i32): boolean {
     if (!this.tools.hold(this.hold.growth(size))) {
       this.reason = REASON_MEMORY;
       return false;
     }
-    this.hold.append(bytes, 0, size);
+    source.into(this.hold, at, size);
     return true;
   }
 
@@ -314,10 +318,22 @@ export class AnswerSide {
     this.hold = new Writer(0);
   }
 
-  private close(): i32 {
-    const request: Request =
-      this.inFlight.length > 0 ? (this.inFlight[0] as InFlight).request : new Request();
-    this.tools.reports.add(this.policy, this.ends, request, this.judgement, CLOSED, this.reason);
-    return CLOSE;
+  private close(): boolean {
+    // An answer that nobody asked for has no request.
+    const none = new Request();
+    const entry = this.inFlight.length > 0 ? (this.inFlight[0] as InFlight) : new InFlight(PASS, none, none);
+    this.report(entry, CLOSED, this.reason);
+    return false;
+  }
+
+  /** Reports what became of a request's answer, with the topics of that request as far as it was kept. */
+  private report(entry: InFlight, verdict: i32, reason: i32): void {
+    const request: Request = entry.request.end > 0 ? entry.request : new Request();
+    const judgement = this.judgement;
+    request.apiKey = entry.apiKey;
+    request.version = entry.version;
+    request.correlation = entry.correlation;
+    if (request.end === request.bodyAt || !judgement.judge(request, this.tools.walker)) judgement.reset();
+    this.tools.reports.add(this.policy, this.ends, request, judgement, verdict, reason);
   }
 }

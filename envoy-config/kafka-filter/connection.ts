@@ -5,18 +5,16 @@ import { Source } from './host.ts';
 import { InFlight } from './in-flight.ts';
 import { Judgement } from './judge.ts';
 import { Policy } from './policy.ts';
-import { CLOSED, Ends, REASON_MEMORY, REASON_TOO_LARGE } from './reports.ts';
+import { CLOSED, Ends, REASON_MEMORY, REASON_REVOKED, REASON_TOO_LARGE } from './reports.ts';
 import { Request } from './request.ts';
 import { FRAME_CLOSE, FRAME_PASS, RequestSide } from './request-side.ts';
 import { Tools } from './tools.ts';
 import { Writer } from './writer.ts';
 
-/** What a callback has to do with the bytes it was called for. */
-export const KEEP: i32 = 0;
-/** Put those of `Tools.out` in their place. */
-export const REPLACED: i32 = 1;
-/** Forward nothing and close. */
-export const CLOSE: i32 = 2;
+/** A request of at least so many bytes may go on before it is there whole. */
+const LARGE: i32 = 16384;
+/** So much of it is looked at first; where more was held, it was asked before whether it may. */
+const HEADER: i32 = 512;
 
 /** A hold of at most so many bytes is kept for the next frame. */
 const SMALL_HOLD: i32 = 4096;
@@ -25,46 +23,106 @@ const SMALL_HOLD: i32 = 4096;
 export class Connection {
   private readonly tools: Tools;
   private readonly policy: Policy;
-  readonly ends: Ends;
+  private readonly ends: Ends;
   private readonly requests: RequestSide;
   private readonly answers: AnswerSide;
   /** The part of a request that has come. */
   private hold: Writer = new Writer(0);
+  /** Bytes that come next and go through unseen. */
+  private through: i32 = 0;
+  /** How much of the hold stands for a request that has gone on in part. */
+  private led: i32 = 0;
+  /** In a callback: of the bytes before, what is to go on is in `Tools.out`. */
+  private taken: i32 = 0;
   private closed: boolean = false;
 
-  constructor(tools: Tools, policy: Policy, ends: Ends) {
+  constructor(tools: Tools, policy: Policy) {
     const inFlight: Array<InFlight> = [];
     const judgement = new Judgement(policy, tools.schema);
     this.tools = tools;
     this.policy = policy;
+    const ends = new Ends();
+    ends.set(policy.classId, new Uint8Array(0), new Uint8Array(0));
     this.ends = ends;
     const answers = new AnswerSide(tools, policy, ends, inFlight, judgement);
     this.answers = answers;
     this.requests = new RequestSide(tools, policy, ends, inFlight, judgement, answers);
   }
 
-  /** Takes bytes of the client. */
-  onRequest(source: Source): i32 {
-    if (this.closed) return CLOSE;
+  /** Takes who is connected, for reports. */
+  setEnds(source: Uint8Array, destination: Uint8Array): void {
+    this.ends.set(this.policy.classId, source, destination);
+  }
+
+  /** Takes bytes of the client, and puts others in their place where it must; false: forward nothing and close. */
+  onRequest(source: Source): boolean {
+    if (this.closed) return false;
+    const out = this.tools.out;
+    out.size = 0;
+    this.taken = 0;
+    let at: i32 = 0;
+    while (at < source.size) {
+      if (this.through > 0) {
+        const size: i32 = this.through < source.size - at ? this.through : source.size - at;
+        this.through -= size;
+        at += size;
+      } else {
+        const next: i32 = this.nextPart(source, at);
+        if (!this.takePart(source, at, next)) return false;
+        at = next;
+      }
+    }
+    if (this.taken === 0) return true;
+    source.into(out, this.taken, at - this.taken);
+    source.replace(out, out.size);
+    return true;
+  }
+
+  /** How far to look: only at the beginning of a large request, and at the end of one that has gone on in part. */
+  private nextPart(source: Source, at: i32): i32 {
+    const hold = this.hold;
+    const left: i32 = source.size - at;
+    let size: i32 = left;
+    if (this.led > 0) {
+      size = 4 + int32(hold.bytes, 0) - hold.size;
+    } else if (hold.size === 0 && left >= LARGE) {
+      const start: i32 = source.look(at, HEADER);
+      if (int32(source.window.bytes, start) >= LARGE) size = HEADER;
+    }
+    return size < left ? at + size : source.size;
+  }
+
+  /** Takes a part of a callback's bytes. */
+  private takePart(source: Source, start: i32, stop: i32): boolean {
     const tools = this.tools;
     const out = tools.out;
-    const chunk: Uint8Array = source.read(0, source.size);
-    const held: boolean = this.hold.size > 0;
-    if (held && !this.keep(chunk, 0, chunk.length)) return this.close(REASON_MEMORY);
-    const bytes: Uint8Array = held ? this.hold.bytes : chunk;
-    const end: i32 = held ? this.hold.size : chunk.length;
-    let changed: boolean = held;
-    let passed: i32 = 0;
+    const led: i32 = this.led;
+    const before: i32 = this.hold.size;
+    const from: Writer = before > 0 ? this.hold : tools.chunk;
+    if (before === 0) from.size = 0;
+    else if (!tools.hold(from.growth(stop - start))) return this.close(REASON_MEMORY);
+    source.into(from, start, stop - start);
+    const bytes: Uint8Array = from.bytes;
+    const end: i32 = from.size;
+    let changed: boolean = false;
+    let passed: i32 = led;
     let at: i32 = 0;
-    out.size = 0;
+    let through: i32 = 0;
     while (end - at >= 4) {
       const size: i32 = int32(bytes, at);
       if (size < 0 || size > tools.limits.frameBytes) return this.close(REASON_TOO_LARGE);
-      if (size > end - at - 4) break;
       const next: i32 = at + 4 + size;
+      if (next > end) {
+        if (size >= LARGE && at >= led && before - at <= HEADER)
+          through = this.requests.lead(bytes, at, end, next);
+        break;
+      }
       const action: i32 = this.requests.frame(bytes, at, next);
       if (action === FRAME_CLOSE) return this.close(-1);
       if (action !== FRAME_PASS) {
+        // What has gone on already cannot be replaced.
+        if (at < led) return this.close(REASON_REVOKED);
+        if (!changed) source.into(out, this.taken, start - this.taken);
         changed = true;
         out.append(bytes, passed, at);
         out.append(tools.frame.bytes, 0, tools.frame.size);
@@ -72,20 +130,35 @@ export class Connection {
       }
       at = next;
     }
-    if (at < end) changed = true;
-    if (!changed) return KEEP;
-    out.append(bytes, passed, at);
-    if (held) this.shrink(at);
+    const pass: i32 = through > 0 ? end : at;
+    if (changed || pass < end || before > led) {
+      if (!changed) source.into(out, this.taken, start - this.taken);
+      out.append(bytes, passed, pass);
+      this.taken = stop;
+    }
+    if (through > 0) return this.lead(through - end);
+    if (at > 0) this.led = 0;
+    if (before > 0) this.shrink(at);
     else if (!this.keep(bytes, at, end)) return this.close(REASON_MEMORY);
-    return REPLACED;
+    return true;
   }
 
-  /** Takes bytes of the broker. */
-  onAnswer(source: Source): i32 {
-    if (this.closed) return CLOSE;
-    const action: i32 = this.answers.take(source);
-    if (action === CLOSE) this.release();
-    return action;
+  /** Lets so many bytes through that belong to the request of which `Tools.frame` is the beginning. */
+  private lead(through: i32): boolean {
+    const frame = this.tools.frame;
+    this.shrink(this.hold.size);
+    if (!this.keep(frame.bytes, 0, frame.size)) return this.close(REASON_MEMORY);
+    this.through = through;
+    this.led = frame.size;
+    return true;
+  }
+
+  /** Takes bytes of the broker, as those of the client. */
+  onAnswer(source: Source): boolean {
+    if (this.closed) return false;
+    if (this.answers.take(source)) return true;
+    this.release();
+    return false;
   }
 
   /** Gives back what the connection holds. */
@@ -120,12 +193,12 @@ export class Connection {
   }
 
   /** Closes; a reason of -1 has been reported already. */
-  private close(reason: i32): i32 {
+  private close(reason: i32): boolean {
     if (reason >= 0) {
       const judgement = new Judgement(this.policy, this.tools.schema);
       this.tools.reports.add(this.policy, this.ends, new Request(), judgement, CLOSED, reason);
     }
     this.release();
-    return CLOSE;
+    return false;
   }
 }

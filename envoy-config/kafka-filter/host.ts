@@ -10,8 +10,38 @@ export abstract class Host {
   abstract stamp(out: Writer): void;
 }
 
+/** Bytes that a look at a source brings at most beyond those that were asked for. */
+const WINDOW: i32 = 512;
+
 /** The bytes that a callback of Envoy was called for. */
 export abstract class Source {
   size: i32 = 0;
-  abstract read(at: i32, size: i32): Uint8Array;
+  /** What was looked at last. */
+  readonly window: Writer = new Writer(WINDOW);
+  private windowAt: i32 = 0;
+
+  /** Appends a part of them. */
+  abstract into(out: Writer, at: i32, size: i32): void;
+  /** Puts the first bytes of a writer in the place of all of them. */
+  abstract replace(by: Writer, size: i32): void;
+
+  /** Takes the bytes of a new callback. */
+  begin(size: i32): void {
+    this.size = size;
+    this.window.size = 0;
+    this.windowAt = 0;
+  }
+
+  /** Brings a part into `window`, and says where it starts there. */
+  look(at: i32, size: i32): i32 {
+    const window = this.window;
+    if (at < this.windowAt || at + size > this.windowAt + window.size) {
+      const left: i32 = this.size - at;
+      const most: i32 = size > WINDOW ? size : WINDOW;
+      window.size = 0;
+      this.windowAt = at;
+      this.into(window, at, left < most ? left : most);
+    }
+    return at - this.windowAt;
+  }
 }

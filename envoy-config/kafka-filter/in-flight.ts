@@ -12,19 +12,24 @@ export const REPLACE: i32 = 3;
 /** The answer tells versions of APIs, which are cut. */
 export const VERSIONS: i32 = 4;
 
+const noBytes = new Uint8Array(0);
+const noNumbers: Array<i32> = [];
+
 /** A request that the broker has yet to answer. */
 export class InFlight {
   readonly kind: i32;
+  readonly apiKey: i32;
+  readonly version: i32;
   readonly correlation: i32;
-  /** The request, kept where its answer needs it; else only its header is set. */
+  /** The request, kept as far as its answer needs it. */
   readonly request: Request;
   /** Of `Policy`, when the request was judged. */
   generation: i32 = 0;
   /** A whole frame, with `REPLACE`. */
-  reply: Uint8Array = new Uint8Array(0);
-  /** Elements of the request that were left out, by where they start, and the error of each. */
-  leftOut: Array<i32> = [];
-  leftErrors: Array<i32> = [];
+  reply: Uint8Array = noBytes;
+  /** Elements of the request that were left out, by where they start, and the error of each; after `leaveOut`. */
+  leftOut: Array<i32> = noNumbers;
+  leftErrors: Array<i32> = noNumbers;
   /** Link and structure of the array that they were in. */
   leftLink: i32 = 0;
   leftStruct: i32 = 0;
@@ -37,9 +42,17 @@ export class InFlight {
   /** A request within a session, which names not all that it gets. */
   continues: boolean = false;
 
-  constructor(kind: i32, correlation: i32, request: Request) {
+  constructor(kind: i32, asked: Request, kept: Request) {
     this.kind = kind;
-    this.correlation = correlation;
-    this.request = request;
+    this.apiKey = asked.apiKey;
+    this.version = asked.version;
+    this.correlation = asked.correlation;
+    this.request = kept;
+  }
+
+  /** Makes ready for elements that are left out. */
+  leaveOut(): void {
+    this.leftOut = [];
+    this.leftErrors = [];
   }
 }

@@ -27,7 +27,7 @@ export const REASON_MEMORY: i32 = 7;
 export const REASON_PIPELINE: i32 = 8;
 /** The answer is not that of the request, or malformed. */
 export const REASON_ANSWER: i32 = 9;
-/** The rules changed while an answer was under way. */
+/** The rules changed while a request or an answer was under way. */
 export const REASON_REVOKED: i32 = 10;
 
 /** Reports that wait; what comes on top is counted and dropped. */
@@ -35,10 +35,22 @@ const MOST_BYTES: i32 = 262144;
 /** Topics that one report names. */
 const MOST_TOPICS: i32 = 16;
 
-/** Who is connected: both ends as `ADDRESS:PORT`. */
+/** Who is connected by which class: both ends as `ADDRESS:PORT`. */
 export class Ends {
-  source: Uint8Array = new Uint8Array(0);
-  destination: Uint8Array = new Uint8Array(0);
+  private readonly written: Writer = new Writer(0);
+
+  /** Takes them, and the class that judges their connection. */
+  set(classId: Uint8Array, source: Uint8Array, destination: Uint8Array): void {
+    this.written.size = 0;
+    text(this.written, classId, 0, classId.length);
+    text(this.written, source, 0, source.length);
+    text(this.written, destination, 0, destination.length);
+  }
+
+  /** Class and ends, as every report of the connection begins with them. */
+  write(out: Writer): void {
+    out.append(this.written.bytes, 0, this.written.size);
+  }
 }
 
 /** Reports of requests that wait until they are sent. */
@@ -71,9 +83,7 @@ export class Reports {
     const start: i32 = out.size;
     out.int32(0);
     this.host.stamp(out);
-    text(out, policy.classId, 0, policy.classId.length);
-    text(out, ends.source, 0, ends.source.length);
-    text(out, ends.destination, 0, ends.destination.length);
+    ends.write(out);
     out.int16(request.apiKey);
     out.int16(request.version);
     out.int32(request.correlation);

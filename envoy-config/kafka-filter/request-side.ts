@@ -108,6 +108,41 @@ export class RequestSide {
     return this.refuse(error, REASON_RULES, false);
   }
 
+  /**
+   * How far a Produce request may go on before it is there whole; 0: not at all. It may where nothing is missing but
+   * the rest of its one batch of records, and the rules allow it. `Tools.frame` is then its beginning without those
+   * records: with what comes behind them, it is judged once more. At least a byte does, so none is a request till then.
+   */
+  lead(bytes: Uint8Array, start: i32, come: i32, end: i32): i32 {
+    const tools = this.tools;
+    const schema = tools.schema;
+    const walker = tools.walker;
+    const request = this.request;
+    const judgement = this.judgement;
+    if (!request.read(bytes, start, come, schema, walker) || request.api < 0) return 0;
+    if (request.apiKey !== PRODUCE) return 0;
+    walker.begin(bytes, request.bodyAt, end, request.version, request.flexible);
+    walker.come = come;
+    walker.struct(schema.api(request.api, API_REQUEST));
+    // Three empty lists of tagged fields end a flexible request; the last record another one.
+    const flexible: boolean = request.flexible;
+    const rest: i32 = flexible ? 3 : 1;
+    const stop: i32 = end - rest;
+    if (walker.bytesAt < 0 || walker.at <= come || walker.at !== (flexible ? stop : end)) return 0;
+    const out: Writer = tools.frame;
+    out.size = 0;
+    out.append(bytes, start, walker.bytesAt);
+    if (flexible) out.byte(1);
+    else out.int32(1);
+    const size: i32 = out.size;
+    for (let index: i32 = 0; index < rest; index++) out.byte(0);
+    out.int32At(0, out.size - 4);
+    if (!request.read(out.bytes, 0, out.size, schema, walker)) return 0;
+    if (!judgement.judge(request, walker) || !judgement.allowed) return 0;
+    out.size = size;
+    return stop;
+  }
+
   /** The error of a request within a session that was not opened here under these rules; -1 ends the connection. */
   private sessionError(): i32 {
     const judgement = this.judgement;
@@ -137,7 +172,7 @@ export class RequestSide {
     else if (apiKey === FETCH || apiKey === SHARE_FETCH) kind = RECORDS;
     else if ((flags & FLAG_LEARNT) !== 0) kind = FILTER;
     else if ((flags & FLAG_FILTERED) !== 0 && !judgement.permitsAll(request)) kind = FILTER;
-    const entry = new InFlight(kind, request.correlation, kind === PASS ? none : this.kept(kind));
+    const entry = new InFlight(kind, request, kind === PASS ? none : this.kept(kind));
     entry.continues = (apiKey === FETCH || apiKey === SHARE_FETCH) && judgement.sessionEpoch > 0;
     return this.push(entry) ? FRAME_PASS : this.close(REASON_MEMORY);
   }
@@ -169,7 +204,8 @@ export class RequestSide {
     const judgement = this.judgement;
     this.report(PARTIAL, judgement.refused === judgement.unknown ? REASON_UNKNOWN_ID : REASON_RULES);
     const request: Request = this.kept(FILTER);
-    const entry = new InFlight(FILTER, request.correlation, request);
+    const entry = new InFlight(FILTER, request, request);
+    entry.leaveOut();
     entry.continues = request.apiKey === FETCH && judgement.sessionEpoch > 0;
     // An empty list asks for all in Metadata 0: everything that comes is left out then.
     entry.nothing =
@@ -196,7 +232,7 @@ export class RequestSide {
       tools.frame.size = 0;
       return FRAME_REPLACED;
     }
-    const entry = new InFlight(REPLACE, request.correlation, none);
+    const entry = new InFlight(REPLACE, request, none);
     entry.reply = errorFrame(tools.walker, request, error, alone);
     return this.ask(entry);
   }
@@ -205,7 +241,7 @@ export class RequestSide {
   private downgrade(): i32 {
     if (!this.judgement.permitsKind(this.request)) return this.close(REASON_UNKNOWN_API);
     this.report(ALLOWED, REASON_NONE);
-    const entry = new InFlight(VERSIONS, this.request.correlation, none);
+    const entry = new InFlight(VERSIONS, this.request, none);
     entry.downgrade = true;
     return this.ask(entry);
   }

@@ -28,6 +28,9 @@ export class Request {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
+    this.apiKey = 0;
+    this.version = 0;
+    this.correlation = 0;
     this.clientSize = -1;
     this.api = -1;
     if (end - start < 12) return false;
@@ -45,9 +48,10 @@ export class Request {
     if (this.apiKey === 7 && this.version === 0) return true;
     if (end - start < 14) return false;
     this.clientAt = start + 14;
-    this.clientSize = int16(bytes, start + 12);
-    if (this.clientSize < -1 || this.clientAt + this.clientSize > end) return false;
-    this.bodyAt = this.clientAt + (this.clientSize < 0 ? 0 : this.clientSize);
+    const clientSize: i32 = int16(bytes, start + 12);
+    if (clientSize < -1 || this.clientAt + clientSize > end) return false;
+    this.clientSize = clientSize;
+    this.bodyAt = this.clientAt + (clientSize < 0 ? 0 : clientSize);
     if (!this.flexible) return true;
     walker.begin(bytes, this.bodyAt, end, this.version, true);
     walker.tagsOf(-1);

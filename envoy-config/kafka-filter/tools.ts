@@ -24,7 +24,9 @@ export class Tools {
   /** For a request while `walker` is in its answer. */
   readonly asked: Walker;
   readonly reports: Reports;
-  /** What takes the place of the bytes that a callback was called for. */
+  /** The bytes that a callback was called for, where none were held before. */
+  readonly chunk: Writer = new Writer(4096);
+  /** What takes their place. */
   readonly out: Writer = new Writer(4096);
   /** What takes the place of one frame. */
   readonly frame: Writer = new Writer(1024);

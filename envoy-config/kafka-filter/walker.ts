@@ -10,6 +10,7 @@ import {
   FIELD_TAG,
   FIELD_TYPE,
   TYPE_ARRAY,
+  TYPE_BYTES,
   TYPE_STRUCT,
   TYPE_TEXT,
   TYPE_UUID,
@@ -28,6 +29,10 @@ export class Walker {
   bytes: Uint8Array = new Uint8Array(0);
   /** Where the message ends. */
   end: i32 = 0;
+  /** Where what has come of it ends. Reading on from there fails. */
+  come: i32 = 0;
+  /** Where the field of bytes starts that was walked over last, its size included; -1: something came after it. */
+  bytesAt: i32 = -1;
   version: i32 = 0;
   flexible: boolean = false;
   /** The next byte. */
@@ -47,6 +52,8 @@ export class Walker {
     this.bytes = bytes;
     this.at = at;
     this.end = end;
+    this.come = end;
+    this.bytesAt = -1;
     this.version = version;
     this.flexible = flexible;
     this.failed = false;
@@ -92,6 +99,7 @@ export class Walker {
   /** Walks over a value of a type: a field's own, or one element of an array. */
   value(field: i32, type: i32): void {
     const start: i32 = this.at;
+    this.bytesAt = -1;
     if (type === TYPE_STRUCT) {
       if (this.isPresent(field)) this.struct(this.schema.field(field, FIELD_STRUCT));
       return;
@@ -101,6 +109,7 @@ export class Walker {
       if (this.failed) return;
       this.note(field, this.at, size);
       if (size > 0) this.skip(size);
+      if (type === TYPE_BYTES) this.bytesAt = start;
       return;
     }
     this.skip(type);
@@ -110,7 +119,7 @@ export class Walker {
   /** A structure that may be null begins with -1 when it is; else with 1. Others are always there. */
   private isPresent(field: i32): boolean {
     if (this.schema.field(field, FIELD_TYPE) === TYPE_ARRAY || !this.nullable(field)) return true;
-    if (this.at >= this.end) {
+    if (this.at >= this.come) {
       this.failed = true;
       return false;
     }
@@ -188,7 +197,7 @@ export class Walker {
     if (this.flexible) {
       size = this.varint() - 1;
     } else if (text) {
-      if (this.end - this.at < 2) {
+      if (this.come - this.at < 2) {
         this.failed = true;
         return -1;
       }
@@ -217,7 +226,7 @@ export class Walker {
   }
 
   int(): i32 {
-    if (this.end - this.at < 4) {
+    if (this.come - this.at < 4) {
       this.failed = true;
       return -1;
     }
@@ -230,7 +239,7 @@ export class Walker {
   varint(): i32 {
     let value: i32 = 0;
     for (let shift: i32 = 0; shift <= 28; shift += 7) {
-      if (this.at >= this.end) break;
+      if (this.at >= this.come) break;
       const byte: i32 = this.bytes[this.at] as i32;
       this.at++;
       if (shift === 28 && byte > 7) break;

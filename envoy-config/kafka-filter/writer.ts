@@ -1,5 +1,8 @@
 // Compiled for Envoy and run by Node: see l7-policy/src/kafka/portable.d.ts.
 
+/** Runs of at most so many bytes are copied one by one, which costs less than a view. */
+const SHORT: i32 = 64;
+
 /** Bytes that grow at their end. */
 export class Writer {
   bytes: Uint8Array;
@@ -19,9 +22,8 @@ export class Writer {
 
   /** Makes room for so many more bytes. */
   reserve(more: i32): void {
-    const growth: i32 = this.growth(more);
-    if (growth === 0) return;
-    const grown = new Uint8Array(this.bytes.length + growth);
+    if (this.bytes.length - this.size >= more) return;
+    const grown = new Uint8Array(this.bytes.length + this.growth(more));
     grown.set(this.bytes.subarray(0, this.size), 0);
     this.bytes = grown;
   }
@@ -33,13 +35,16 @@ export class Writer {
   }
 
   int16(value: i32): void {
-    this.byte(value >> 8);
-    this.byte(value);
+    this.reserve(2);
+    this.bytes[this.size] = ((value >> 8) & 0xff) as u8;
+    this.bytes[this.size + 1] = (value & 0xff) as u8;
+    this.size += 2;
   }
 
   int32(value: i32): void {
-    this.int16(value >> 16);
-    this.int16(value);
+    this.reserve(4);
+    this.int32At(this.size, value);
+    this.size += 4;
   }
 
   /** Overwrites four bytes that are there. */
@@ -61,9 +66,16 @@ export class Writer {
   }
 
   append(from: Uint8Array, start: i32, end: i32): void {
-    if (end <= start) return;
-    this.reserve(end - start);
-    this.bytes.set(from.subarray(start, end), this.size);
-    this.size += end - start;
+    const size: i32 = end - start;
+    if (size <= 0) return;
+    this.reserve(size);
+    if (size <= SHORT && end <= from.length) {
+      const bytes = this.bytes;
+      const at: i32 = this.size;
+      for (let index: i32 = 0; index < size; index++) bytes[at + index] = from[start + index] as u8;
+    } else {
+      this.bytes.set(from.subarray(start, end), this.size);
+    }
+    this.size += size;
   }
 }

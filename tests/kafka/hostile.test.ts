@@ -1,7 +1,7 @@
 /** What a client or a broker could try. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { bodyOf, isPlaceholder, over, scene } from './support/filter-scene.ts';
+import { bodyOf, isPlaceholder, over, type Scene, scene } from './support/filter-scene.ts';
 import { frame, int, requestFrame, responseFrame, schemaOf, varint } from './support/kafka-codec.ts';
 
 const orders = '[{topic: orders}]';
@@ -196,6 +196,20 @@ describe('requests', () => {
     );
   });
 
+  test('that end before their header does leave nothing of others in their report', () => {
+    const { connection, filter, send } = scene(orders);
+    send(0, 3, produce('orders'), 77, 'somebody');
+    filter.reports();
+    assert.equal(connection.request(frame([int(2, 3), int(2, 1), int(4, 5), int(2, 20), int(4, -1)])), null);
+    const [cut] = filter.reports();
+    assert.deepEqual([cut?.apiKey, cut?.correlationId, cut?.clientId], [3, 5, '']);
+    const other = over(filter, filter.connect());
+    other.send(0, 3, produce('orders'), 77, 'somebody');
+    assert.equal(other.connection.request(frame([int(2, 3)])), null);
+    const { apiKey, correlationId, clientId } = filter.reports()[1]!;
+    assert.deepEqual([apiKey, correlationId, clientId], [0, 0, '']);
+  });
+
   test('a client id binds as the whole of it', () => {
     const rules = '[{topic: orders, clientID: reader}]';
     for (const [client, wanted] of [
@@ -220,6 +234,25 @@ describe('answers', () => {
     const { send, connection } = scene(orders);
     send(0, 3, produce('orders'), 1);
     assert.equal(connection.answer(responseFrame(schemaOf(0, 3), 3, 2, { Responses: [] })), null);
+  });
+
+  test('that end the connection are reported with the request that they should answer', () => {
+    const fetch = { SessionId: 0, SessionEpoch: 0, Topics: [{ Topic: 'orders', Partitions: [] }] };
+    for (const [first, topics] of [
+      [(send: Scene['send']) => send(1, 11, fetch, 5), ['orders']],
+      [(send: Scene['send']) => send(0, 3, produce('orders'), 5), []],
+    ] as const) {
+      const { send, connection, filter } = scene('[{topic: orders}, {topic: bills}]');
+      first(send);
+      send(0, 3, produce('bills'), 6);
+      const [asked] = filter.reports();
+      assert.equal(connection.answer(responseFrame(schemaOf(0, 3), 3, 6, { Responses: [] })), null);
+      const [closed] = filter.reports();
+      assert.deepEqual(
+        [closed?.apiKey, closed?.apiVersion, closed?.correlationId, closed?.topics.map(({ name }) => name)],
+        [asked?.apiKey, asked?.apiVersion, 5, topics],
+      );
+    }
   });
 
   test('to Metadata that are malformed end the connection', () => {

@@ -1,8 +1,7 @@
 // AssemblyScript only. What Envoy calls.
-import { CLOSE, Connection, KEEP, REPLACED } from '../connection';
+import { Connection } from '../connection';
 import { Host, Source } from '../host';
 import { Policy } from '../policy';
-import { Ends } from '../reports';
 import { Tools } from '../tools';
 import { Writer } from '../writer';
 import {
@@ -19,6 +18,7 @@ import {
   proxy_close_stream,
   proxy_set_tick_period_milliseconds,
   readBuffer,
+  readInto,
   replaceBuffer,
   setSharedData,
   sharedData,
@@ -37,18 +37,25 @@ class EnvoyHost extends Host {
     setSharedData(key, value);
   }
 
+  /** The time of this callback; 0 until someone asks for it. */
+  time: i64 = 0;
+
   stamp(out: Writer): void {
-    const time = now();
-    out.int32(i32(time >> 32));
-    out.int32(i32(time & 0xffffffff));
+    if (this.time == 0) this.time = now();
+    out.int32(i32(this.time >> 32));
+    out.int32(i32(this.time & 0xffffffff));
   }
 }
 
 class BufferSource extends Source {
   type: u32 = DOWNSTREAM;
 
-  read(at: i32, size: i32): Uint8Array {
-    return readBuffer(this.type, at, size);
+  into(out: Writer, at: i32, size: i32): void {
+    readInto(out, this.type, at, size);
+  }
+
+  replace(by: Writer, size: i32): void {
+    replaceBuffer(this.type, this.size, by.bytes, size);
   }
 }
 
@@ -90,7 +97,7 @@ export function proxy_on_context_create(context: u32, root: u32): void {
     log(LOG_ERROR, 'a connection came before its rules');
     return;
   }
-  connections.set(context, new Connection(tools, roots.get(root), new Ends()));
+  connections.set(context, new Connection(tools, roots.get(root)));
 }
 
 export function proxy_on_configure(root: u32, size: u32): u32 {
@@ -134,9 +141,7 @@ export function proxy_on_new_connection(context: u32): u32 {
     proxy_close_stream(CLOSE_DOWNSTREAM);
     return CONTINUE;
   }
-  const ends = connections.get(context).ends;
-  ends.source = property(sourceAddress);
-  ends.destination = property(destinationAddress);
+  connections.get(context).setEnds(property(sourceAddress), property(destinationAddress));
   return CONTINUE;
 }
 
@@ -149,18 +154,13 @@ export function proxy_on_upstream_data(context: u32, size: u32, _end: u32): u32 
 }
 
 function take(context: u32, type: u32, size: i32): u32 {
-  let action: i32 = CLOSE;
   if (size == 0) return CONTINUE;
+  source.type = type;
+  source.begin(size);
+  host.time = 0;
   if (connections.has(context)) {
     const connection = connections.get(context);
-    source.type = type;
-    source.size = size;
-    action = type == DOWNSTREAM ? connection.onRequest(source) : connection.onAnswer(source);
-  }
-  if (action == KEEP) return CONTINUE;
-  if (action == REPLACED) {
-    replaceBuffer(type, size, tools.out.bytes, tools.out.size);
-    return CONTINUE;
+    if (type == DOWNSTREAM ? connection.onRequest(source) : connection.onAnswer(source)) return CONTINUE;
   }
   replaceBuffer(type, size, tools.out.bytes, 0);
   proxy_close_stream(CLOSE_DOWNSTREAM);

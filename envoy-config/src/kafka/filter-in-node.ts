@@ -1,7 +1,6 @@
-import { CLOSE, Connection, REPLACED } from '../../kafka-filter/connection.ts';
+import { Connection } from '../../kafka-filter/connection.ts';
 import { Host, Source } from '../../kafka-filter/host.ts';
 import { Policy } from '../../kafka-filter/policy.ts';
-import { Ends } from '../../kafka-filter/reports.ts';
 import { Tools } from '../../kafka-filter/tools.ts';
 import type { Writer } from '../../kafka-filter/writer.ts';
 import { decodeReports } from './decode-reports.ts';
@@ -54,14 +53,14 @@ export function createKafkaFilterInNode(
       return tools.held;
     },
     connect() {
-      const connection = new Connection(tools, policy, new Ends());
-      const outcome = (action: number, bytes: Uint8Array): Uint8Array | null => {
-        if (action === CLOSE) return null;
-        return action === REPLACED ? tools.out.bytes.slice(0, tools.out.size) : bytes;
+      const connection = new Connection(tools, policy);
+      const take = (bytes: Uint8Array, passes: (source: Source) => boolean): Uint8Array | null => {
+        const source = new BytesSource(bytes);
+        return passes(source) ? source.bytes : null;
       };
       return {
-        request: (bytes) => outcome(connection.onRequest(new BytesSource(bytes)), bytes),
-        answer: (bytes) => outcome(connection.onAnswer(new BytesSource(bytes)), bytes),
+        request: (bytes) => take(bytes, (source) => connection.onRequest(source)),
+        answer: (bytes) => take(bytes, (source) => connection.onAnswer(source)),
         close: () => connection.release(),
       };
     },
@@ -91,15 +90,20 @@ class NodeHost extends Host {
 }
 
 class BytesSource extends Source {
-  readonly #bytes: Uint8Array;
+  bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
     super();
-    this.#bytes = bytes;
-    this.size = bytes.length;
+    this.bytes = bytes;
+    this.begin(bytes.length);
   }
 
-  override read(at: number, size: number): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.#bytes, at, at + size);
+  override into(out: Writer, at: number, size: number): void {
+    if (at + size > this.bytes.length) throw new RangeError('more than there is');
+    out.append(this.bytes, at, at + size);
+  }
+
+  override replace(by: Writer, size: number): void {
+    this.bytes = by.bytes.slice(0, size);
   }
 }
