@@ -69,31 +69,16 @@ static __always_inline int is_current(const struct weir_flow *flow)
 	       flow->ipcache_epoch == ipcache_epoch();
 }
 
-/* Notes what a passing packet changes; writes only then, to keep the cache line shared. */
-static __always_inline void touch(struct standing *standing, const struct packet *packet)
-{
-	struct weir_flow *flow = standing->flow;
-	__u64 now = bpf_ktime_get_coarse_ns();
-	__u16 flags = flow->flags;
+#define BOTH_FINISHED (WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED)
+/* From the flags of the connection that an entry is of to those of the other that shares it. */
+#define OTHER_SHIFT 4
 
-	if (!standing->forward)
-		flags |= WEIR_REPLIED;
-	if (packet->part & PART_FINISHES)
-		flags |= standing->forward ? WEIR_SOURCE_FINISHED : WEIR_DESTINATION_FINISHED;
-	if (packet->part & PART_ABORTS)
-		flags |= WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED;
-	if (flags != flow->flags)
-		flow->flags = flags;
-	if (now - flow->last_seen_ns > NANOSECONDS)
-		flow->last_seen_ns = now;
-}
-
-/* The whole of a TCP connection is over, as far as seen. */
+/* The whole of a TCP connection is over, as far as seen; where two share an entry, both are. */
 static __always_inline int is_finished(const struct weir_flow *flow)
 {
-	__u16 both = WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED;
+	__u16 all = flow->flags & WEIR_SHARED ? BOTH_FINISHED | BOTH_FINISHED << OTHER_SHIFT : BOTH_FINISHED;
 
-	return (flow->flags & both) == both || (flow->flags & WEIR_CUT);
+	return (flow->flags & all) == all || (flow->flags & WEIR_CUT);
 }
 
 /* One of the proxy's two connections. */
@@ -110,6 +95,46 @@ static __always_inline int is_for_proxy(const struct standing *standing, const s
 	int forward = (!standing->forward) == !!packet->quoted;
 
 	return is_proxied(flow) && forward == !(flow->flags & WEIR_LEG);
+}
+
+/* Notes what a passing packet changes; writes only then, to keep the cache line shared. `own` is 0 for what belongs to
+ * the other connection of a shared entry. Gives 1 once in a second or so. */
+static __always_inline int touch_for(struct standing *standing, const struct packet *packet, int own)
+{
+	struct weir_flow *flow = standing->flow;
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u16 flags = flow->flags, finished = 0;
+
+	if (packet->part & PART_FINISHES)
+		finished |= standing->forward ? WEIR_SOURCE_FINISHED : WEIR_DESTINATION_FINISHED;
+	if (packet->part & PART_ABORTS)
+		finished |= BOTH_FINISHED;
+	if (!own)
+		flags |= WEIR_SHARED | finished << OTHER_SHIFT;
+	else
+		flags |= finished | (standing->forward ? 0 : WEIR_REPLIED);
+	if (flags != flow->flags)
+		flow->flags = flags;
+	if (now - flow->last_seen_ns <= NANOSECONDS)
+		return 0;
+	flow->last_seen_ns = now;
+	return 1;
+}
+
+static __always_inline void touch(struct standing *standing, const struct packet *packet)
+{
+	touch_for(standing, packet, 1);
+}
+
+/* What a new entry keeps of the one in whose place it comes, `kind` being WEIR_LEG or 0: what is known of the other
+ * connection that has the same addresses and ports. */
+static __always_inline __u16 inherited(const struct weir_flow *living, __u16 kind)
+{
+	if (!living || !is_proxied(living) || is_finished(living))
+		return 0;
+	if ((living->flags & WEIR_LEG) == kind)
+		return living->flags & (WEIR_SHARED | BOTH_FINISHED << OTHER_SHIFT);
+	return WEIR_SHARED | (living->flags & BOTH_FINISHED) << OTHER_SHIFT;
 }
 
 /* Stores a judged flow. */

@@ -41,16 +41,26 @@ static __noinline int has_socket(struct __sk_buff *skb, const struct packet *pac
 	return known;
 }
 
-/* A segment of a workload or its peer that the proxy has no socket for any more. The stack says nothing to it, for the
- * address is not its own: its sender would repeat it for minutes. Asked once one side has finished, and of what is not
- * the entry's own: where a client and a leg share a 4-tuple the entry is of one of them, and may outlive the other. */
-static __always_inline int is_lost(struct __sk_buff *skb, const struct packet *packet, const struct standing *standing)
+/* A segment for the proxy that it has no socket for any more. The stack says nothing to it, for the address is not its own:
+ * its sender would repeat it for minutes. Asked once an end has finished; of what is not the entry's own, for where a
+ * client and a leg share a 4-tuple the entry is of one of them and may outlive the other; and else once in a second
+ * (`due`), for no program sees what the proxy says to the node or the rest of the world. */
+static __always_inline int is_lost(struct __sk_buff *skb, const struct packet *packet, const struct standing *standing,
+				   int due)
 {
 	const struct weir_flow *flow = standing->flow;
 
 	if (!is_proxied(flow) || (packet->tcp_flags & TCP_RST))
 		return 0;
-	if (!(flow->flags & (WEIR_SOURCE_FINISHED | WEIR_DESTINATION_FINISHED)) && is_for_proxy(standing, packet))
+	if (!due && !(flow->flags & BOTH_FINISHED) && is_for_proxy(standing, packet))
 		return 0;
 	return !has_socket(skb, packet);
+}
+
+/* Notes what a segment for the proxy, or beside it, changes; gives is_lost. */
+static __always_inline int touch_and_ask(struct __sk_buff *skb, const struct packet *packet, struct standing *standing)
+{
+	int own = !is_proxied(standing->flow) || is_for_proxy(standing, packet);
+
+	return is_lost(skb, packet, standing, touch_for(standing, packet, own));
 }

@@ -75,6 +75,11 @@ enum weir_flow_flag {
 	WEIR_DESTINATION_FINISHED = 1 << 5,
 	/* Lost its permission: every packet but a new SYN is dropped. */
 	WEIR_CUT = 1 << 6,
+	/* A client's connection and one of the proxy's on somebody's behalf have these addresses and ports. The entry is
+	 * of one of them; of the other it is known which end has finished. */
+	WEIR_SHARED = 1 << 7,
+	WEIR_OTHER_SOURCE_FINISHED = 1 << 8,
+	WEIR_OTHER_DESTINATION_FINISHED = 1 << 9,
 };
 
 struct weir_address {

@@ -87,8 +87,7 @@ int from_network(struct __sk_buff *skb)
 		if (reason)
 			return cut(skb, &packet, flow, &decision, reason);
 	}
-	touch(&standing, &known);
-	if (is_lost(skb, &known, &standing))
+	if (touch_and_ask(skb, &known, &standing))
 		return cut(skb, &packet, flow, &decision, WEIR_PROXY_LEG_UNKNOWN);
 	set_mark(skb, mark_deliver);
 	return PASS;

@@ -79,6 +79,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		if (packet->first_fragment)
 			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		fresh.proxy_port = decision->proxy_port;
+		fresh.flags |= inherited(living, 0);
 		if (remember(standing, &fresh))
 			return drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_CONNTRACK_REFUSED);
 		reason = to_listener(skb, packet, decision->proxy_port);
@@ -133,12 +134,20 @@ static __always_inline int sent_round(struct __sk_buff *skb, const struct packet
 	return forward(skb, packet, standing);
 }
 
+/* What to_workload has found to be the proxy's. */
+static __always_inline int handed_over(struct __sk_buff *skb, const struct packet *packet)
+{
+	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
+	untranslate(skb, packet);
+	return PASS;
+}
+
 /* In this order:
  *   1. ARP passes under the workload's own addresses; other families, source routes and what cannot be parsed are
  *      dropped;
  *   2. neighbour discovery passes as far as the link goes, under the workload's own addresses;
  *   3. later fragments follow their first, if the workload owns the address;
- *   4. what was sent round is delivered;
+ *   4. what was handed over or sent round is delivered;
  *   5. ICMP errors pass when they answer a connection of this workload that is tracked and not proxied;
  *   6. a tracked connection: only its owner may speak for it; cut connections stay cut; a newer policy judges it
  *      anew; what the proxy has no socket for any more is reset; else it goes on;
@@ -181,6 +190,8 @@ int from_workload(struct __sk_buff *skb)
 	}
 
 	find_flow(&packet, &standing);
+	if (has_mark(skb, mark_deliver))
+		return handed_over(skb, &packet);
 	if (has_mark(skb, mark_reinject))
 		return sent_round(skb, &packet, &standing, &decision);
 	flow = standing.flow;
@@ -207,8 +218,7 @@ int from_workload(struct __sk_buff *skb)
 		} else if (sender->ifindex != skb->ifindex) {
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		}
-		touch(&standing, &packet);
-		if (is_lost(skb, &packet, &standing))
+		if (touch_and_ask(skb, &packet, &standing))
 			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN);
 		if (packet.first_fragment && is_proxied(flow))
 			return drop(skb, &packet, &decision, WEIR_FROM_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);

@@ -16,26 +16,31 @@ static __always_inline int send_round(struct __sk_buff *skb)
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 
-/* Goes where the flow goes: to the workload what is not proxied or comes from the proxy, to the proxy the rest. */
-static __always_inline int forward(struct __sk_buff *skb, const struct weir_flow *flow, int from_proxy)
+/* Goes where the flow goes: to the workload what is not proxied or comes from the proxy, to the proxy the rest. A reset
+ * carries its mark as it goes round, or it would be taken for one that these programs made. */
+static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet, const struct weir_flow *flow,
+				   int from_proxy)
 {
-	if (is_proxied(flow) && !from_proxy)
+	if (!is_proxied(flow) || from_proxy)
+		return PASS;
+	if (!(packet->tcp_flags & TCP_RST))
 		return send_round(skb);
-	return PASS;
+	set_mark(skb, mark_deliver);
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 
-/* Ends a living connection for `reason`. */
+/* Ends a living connection for `reason`; of two that share an entry the one that the proxy has lost alone. */
 static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct standing *standing,
 			       struct decision *decision, enum weir_reason reason, int from_proxy)
 {
 	struct weir_flow *flow = standing->flow;
 
 	drop(skb, packet, decision, WEIR_TO_WORKLOAD, reason);
-	if (flow)
+	if (flow && reason != WEIR_PROXY_LEG_UNKNOWN)
 		flow->flags |= WEIR_CUT;
 	if (end_both(skb, packet, WEIR_TO_WORKLOAD))
 		return DROP;
-	return flow ? forward(skb, flow, from_proxy) : PASS;
+	return flow ? forward(skb, packet, flow, from_proxy) : PASS;
 }
 
 /* A workload's address on a packet that did not come in through its interface, nor from the proxy. Asked of what is
@@ -92,6 +97,7 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	if (flags & WEIR_LEG) {
 		/* The port and the sets the proxy acts under, should the policy narrow. */
 		fresh.proxy_port = decision->proxy_port;
+		fresh.flags |= inherited(living, WEIR_LEG);
 		if (remember(standing, &fresh))
 			return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_CONNTRACK_REFUSED);
 		return PASS;
@@ -107,6 +113,8 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	if (verdict == WEIR_L7 && packet->first_fragment)
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 	fresh.proxy_port = decision->proxy_port;
+	if (verdict == WEIR_L7)
+		fresh.flags |= inherited(living, 0);
 	if (remember(standing, &fresh))
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_CONNTRACK_REFUSED);
 	if (verdict == WEIR_L7)
@@ -136,7 +144,7 @@ static __always_inline __u32 neighbour_to_workload(struct __sk_buff *skb, const 
  *   3. later fragments follow their first, if the workload owns the address;
  *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
  *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
- *      address is dropped; else it goes on, to the workload or to the proxy;
+ *      address is dropped; what the proxy has no socket for is reset; else it goes on, to the workload or to the proxy;
  *   6. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
  *      that are not tracked are answered by resets;
  *   7. an answer to the proxy is remembered as the proxy's and sent round to it;
@@ -206,12 +214,15 @@ int to_workload(struct __sk_buff *skb)
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
 		if (from_proxy && is_held(skb, &packet, &standing.key))
 			return DROP;
-		touch(&standing, &packet);
+		if (from_proxy)
+			touch_for(&standing, &packet, !is_for_proxy(&standing, &packet));
+		else if (touch_and_ask(skb, &packet, &standing))
+			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN, from_proxy);
 		if (packet.first_fragment && is_proxied(flow))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
 		if (packet.first_fragment)
 			expect_fragments(&packet);
-		return forward(skb, flow, from_proxy);
+		return forward(skb, &packet, flow, from_proxy);
 	}
 	if (from_proxy) {
 		if (packet.protocol == IPPROTO_TCP && !opens(&packet))

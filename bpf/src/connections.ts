@@ -35,8 +35,11 @@ export function* readConnections(conntrack: FdHandle): IterableIterator<Connecti
 }
 
 function isOver(protocol: number, flow: { flags: number; last_seen_ns: bigint }, nowNs: bigint): boolean {
-  const both = codes.flow.sourceFinished | codes.flow.destinationFinished;
-  if ((flow.flags & codes.flow.cut) !== 0 || (flow.flags & both) === both) return true;
+  const { cut, shared, ...flags } = codes.flow;
+  const own = flags.sourceFinished | flags.destinationFinished;
+  const others = flags.otherSourceFinished | flags.otherDestinationFinished;
+  const all = (flow.flags & shared) === 0 ? own : own | others;
+  if ((flow.flags & cut) !== 0 || (flow.flags & all) === all) return true;
   if (protocol === tcp) return false;
   return (
     nowNs - flow.last_seen_ns > ((flow.flags & codes.flow.replied) === 0 ? idleUnrepliedNs : idleRepliedNs)

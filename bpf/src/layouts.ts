@@ -91,5 +91,8 @@ export const codes = Object.freeze({
     sourceFinished: 16,
     destinationFinished: 32,
     cut: 64,
+    shared: 128,
+    otherSourceFinished: 256,
+    otherDestinationFinished: 512,
   }),
 });

@@ -12,6 +12,7 @@ import {
 import {
   addressIn,
   apply,
+  command,
   enterLab,
   families,
   gatewayOf,
@@ -187,6 +188,37 @@ for (const family of families)
       const tcpHeader = `${source.toString(16).padStart(4, '0')}0050${'00000001000000015010ffff00000000'}`;
       const hex = withChecksums(`${ethernet}${ip}${tcpHeader}`);
       assert.equal(await peer('alpha').ask({ op: 'frame', interface: 'eth0', hex, reset: true }), 'true');
+    });
+
+    test('the proxy has no socket any more and nobody heard of it: who goes on sending is reset', async () => {
+      pair(noSet, narrow);
+      const l7 = { kind: 'l7', set: narrow } as const;
+      apply(
+        datapath,
+        'beta',
+        [1001, 1, 2].map((identity) => rule('ingress', identity, l7)),
+      );
+      const clients = { alpha, outside: visitor, node: gatewayOf(beta) };
+      const iptables = family === 'IPv4' ? 'iptables' : 'ip6tables';
+      const lost = ['OUTPUT', '-p', 'tcp', '--tcp-flags', 'RST', 'RST', '-j', 'DROP'];
+      command(iptables, '-A', ...lost);
+      for (const [from, address] of Object.entries(clients)) {
+        const source = Number(await peer(from).connect(from, beta, 80));
+        await peer(from).receive(from);
+        const local = { address: ipAddress(beta), port: 80 };
+        assert.equal(
+          destroySockets([{ local, remote: { address: ipAddress(address), port: source } }]),
+          1,
+          from,
+        );
+      }
+      command(iptables, '-D', ...lost);
+      await Promise.all(
+        Object.keys(clients).map(async (from) => {
+          await peer(from).send(from, 'again');
+          assert.equal(await peer(from).receive(from, 5), 'ECONNRESET', from);
+        }),
+      );
     });
 
     test('somebody listens who is not the proxy: refused', async () => {

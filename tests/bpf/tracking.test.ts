@@ -2,7 +2,16 @@
 // one direction only, a table without room.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { type Datapath, noSet, openPacketRunner, type PacketRunner, proxyPort, setNumber } from '@weir/bpf';
+import {
+  type Datapath,
+  noSet,
+  openPacketRunner,
+  type PacketRun,
+  type PacketRunner,
+  proxyPort,
+  setNumber,
+} from '@weir/bpf';
+import { waitUntil } from '../integration/wait-until.ts';
 import { type Ends, ethernet, flags, ipv4, ipv6, protocols, tcp } from './frame.ts';
 import {
   addressIn,
@@ -14,6 +23,7 @@ import {
   linkOf,
   marks,
   openLabDatapath,
+  outside,
   type WorkloadName,
   workloads,
 } from './lab.ts';
@@ -89,11 +99,16 @@ describe('connection tracking', () => {
         ? ethernet(0x0800, ipv4({ ...ends, protocol: protocols.tcp }, segment))
         : ethernet(0x86dd, ipv6({ ...ends, next: protocols.tcp }, segment));
     };
-    const sends = (name: 'alpha' | 'beta', packet: Uint8Array): string => {
-      const place = { hook: 'from-workload', ifindex: linkOf(workloads[name].link) } as const;
-      const { action, events } = runner.run(packet, place);
-      const [event] = events;
-      return event?.kind === 'drop' ? event.reason : (event?.kind ?? action);
+    const wordOf = ({ action, events: [event] }: PacketRun): string =>
+      event?.kind === 'drop' ? event.reason : (event?.kind ?? action);
+    const sends = (name: 'alpha' | 'beta', packet: Uint8Array): string =>
+      wordOf(runner.run(packet, { hook: 'from-workload', ifindex: linkOf(workloads[name].link) }));
+    /** From outside to beta; what is sent round goes round. */
+    const arrives = (packet: Uint8Array): string => {
+      const ifindex = linkOf(workloads.beta.link);
+      const first = runner.run(packet, { hook: 'to-workload', ifindex, cameThrough: linkOf(outside.link) });
+      if (first.action !== 'round' || first.events.length > 0) return wordOf(first);
+      return wordOf(runner.run(first.packet, { hook: 'from-workload', ifindex, mark: first.mark }));
     };
 
     test(`a client and the proxy's leg have one 4-tuple: both work, and both end (${family})`, async () => {
@@ -140,6 +155,52 @@ describe('connection tracking', () => {
         'proxy-leg-unknown',
         'and when it is repeated',
       );
+    });
+
+    test(`the proxy has forgotten a connection: a peer that goes on sending is reset, by any way in (${family})`, async () => {
+      const from: Ends = { source: addressIn(family, outside), destination: beta };
+      apply(datapath, 'beta', [{ direction: 'ingress', peer: 2, protocol: 6, port: 80, verdict: l7 }]);
+      assert.equal(arrives(frame(from, 1000, 80)), 'redirect');
+      assert.equal(arrives(frame(from, 1000, 80, flags.fin | flags.ack)), 'proxy-leg-unknown');
+      assert.equal(arrives(frame(from, 1000, 80, flags.rst)), 'pass', 'nobody answers a reset');
+      // Nobody has finished: it is asked once a second.
+      assert.equal(arrives(frame(from, 1001, 80)), 'redirect');
+      await waitUntil('the reset', 5_000, async () => {
+        const seen = arrives(frame(from, 1001, 80, flags.ack));
+        return seen === 'proxy-leg-unknown' ? { done: true } : { seen };
+      });
+    });
+
+    test(`a reset towards a workload, of a connection that the proxy holds, leads nowhere (${family})`, () => {
+      const away: Ends = { source: alpha, destination: addressIn(family, outside) };
+      const home: Ends = { source: away.destination, destination: alpha };
+      const sending = setNumber(21);
+      datapath.maps.pairs.set({ egressSet: sending, ingressSet: noSet }, { proxyPort: proxyPort(port) });
+      apply(datapath, 'alpha', [{ direction: 'egress', peer: 2, verdict: { kind: 'l7', set: sending } }]);
+      assert.equal(sends('alpha', frame(away, 1000, 80)), 'redirect');
+      const place = { hook: 'to-workload', ifindex: linkOf(workloads.alpha.link) } as const;
+      const round = runner.run(frame(home, 80, 1000, flags.rst | flags.ack), place);
+      assert.equal(round.action, 'round');
+      const run = runner.run(round.packet, { ...place, hook: 'from-workload', mark: round.mark });
+      assert.equal(wordOf(run), 'pass');
+      assert.equal(run.mark, marks.deliver, 'else it would be routed here again, until its TTL ends');
+    });
+
+    test(`a client and the proxy's leg have one 4-tuple, and one seems reset: the sweep finds the other (${family})`, async () => {
+      command('sysctl', '-qw', `net.ipv4.ip_local_port_range=${sourcePorts[0]} ${sourcePorts.at(-1)}`);
+      ingress(l7);
+      const names: string[] = [];
+      for (const sourcePort of sourcePorts) names.push(await connect(beta, sourcePort));
+      // Of no sequence that anybody waits for: the sockets live on.
+      for (const sourcePort of sourcePorts) {
+        const hex = Buffer.from(frame(back, 80, sourcePort, flags.rst)).toString('hex');
+        await peer('beta').ask({ op: 'frame', interface: 'eth0', hex });
+      }
+      for (const name of names) assert.equal(await echoes(name), 'again');
+      apply(datapath, 'beta', [{ direction: 'ingress', peer: 1003, verdict: allow }]);
+      assert.ok(datapath.endRevoked() >= sourcePorts.length);
+      for (const name of names) assert.equal(await peer('alpha').receive(name), 'ECONNRESET');
+      command('sysctl', '-qw', 'net.ipv4.ip_local_port_range=32768 60999');
     });
 
     test(`a source port is used again while the server is in TIME_WAIT (${family})`, async () => {
