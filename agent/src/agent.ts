@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { openDatapath, probeFeatures, watchLinks } from '@weir/bpf';
+import { listeningPorts, openDatapath, probeFeatures, watchLinks } from '@weir/bpf';
 import {
   compileShared,
   createAccessLogReceiver,
@@ -99,10 +99,14 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     log.warn({ reason: datapath.acceleration.reason }, 'connections are not accelerated');
   await installRouting(instance, runIp);
   stopEarlyDemux(store);
-  const redirector = openRedirector(datapath, allocationStore(store), {
-    ...options.proxyPorts,
-    isTaken: isListenedOn,
-  });
+  const redirector = openRedirector(
+    datapath,
+    allocationStore(createStateStore(options.runDirectory), store),
+    {
+      ...options.proxyPorts,
+      isTaken: isListenedOn,
+    },
+  );
 
   // Policy: facts come from the workloads and the policy folder.
   const kafkaFilter = readKafkaFilter();
@@ -159,6 +163,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
         ports: ports.map(proxyPort),
         ipv6: settings.ipv6,
         pid: envoyPid(),
+        listening: listeningPorts,
         deadlineMs: ENVOY_START_MS,
       }),
     onProgress: () => void controller.turn(),

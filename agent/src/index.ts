@@ -27,6 +27,7 @@ export {
 export { tellStory } from './demo/story.ts';
 export { diffPolicies, type FlowChange } from './diff/diff-policies.ts';
 export { explainQuery, type QueryExplanation } from './explain/explain-query.ts';
+export { placeFile } from './files/place-file.ts';
 export { watchFolder } from './files/watch-folder.ts';
 export type { Flow, FlowPeer, FlowRequest, FlowRule, FlowVerdict } from './flows/flow.ts';
 export { createFlowLog } from './flows/flow-log.ts';
@@ -46,6 +47,7 @@ export {
 } from './proxy/proxy-classes.ts';
 export { createLastGood, type LastGood } from './state/last-good.ts';
 export { createStateStore, type StateStore } from './state/state-store.ts';
+export { allocationStore } from './state/stored.ts';
 export { uninstall } from './uninstall.ts';
 export { parseWorkloads } from './workloads/parse-workloads.ts';
 export type { Workload } from './workloads/workload.ts';

@@ -13,9 +13,9 @@ export const POLICY_FILE = /^[^.].*\.(ya?ml|json)$/;
 /** How an agent was asked to run. Paths are absolute. */
 export interface AgentOptions {
   readonly instance: Instance;
-  /** Survives a restart: identities, numbers, ports, endpoints, the Envoy process. */
+  /** Survives a restart: identities, endpoints, the Envoy process, last good versions. */
   readonly stateDirectory: string;
-  /** Sockets; gone after a reboot. */
+  /** Sockets, and the numbers and ports that the kernel's maps go by; gone after a reboot, as those are. */
   readonly runDirectory: string;
   readonly bpffs: string;
   readonly policyDirectory: string;

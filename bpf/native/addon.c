@@ -48,6 +48,7 @@ NAPI_MODULE_INIT()
 		{ "watchProcess", watch_process },
 		{ "watchLinks", watch_links },
 		{ "destroySockets", destroy_sockets },
+		{ "listeningPorts", listening_ports },
 		{ "probeMapType", probe_map_type },
 		{ "probeProgramType", probe_program_type },
 		{ "probeHelper", probe_helper },

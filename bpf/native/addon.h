@@ -109,6 +109,7 @@ FUNCTION(drain_ring);
 FUNCTION(watch_process);
 FUNCTION(watch_links);
 FUNCTION(destroy_sockets);
+FUNCTION(listening_ports);
 FUNCTION(probe_map_type);
 FUNCTION(probe_program_type);
 FUNCTION(probe_helper);

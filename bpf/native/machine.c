@@ -91,19 +91,51 @@ struct diag_request {
 	struct inet_diag_req_v2 request;
 };
 
-/* Sends the request and reads the answer into `reply`; gives 0 or an errno. */
-static int ask_diag(int fd, struct diag_request *message, void *reply, size_t capacity)
-{
-	struct nlmsghdr *header = reply;
+/* What the kernel says to one of them. */
+struct diag_answer {
+	int error;
+	uint8_t state;
+	uint32_t cookie[2];
+};
 
-	if (send(fd, message, sizeof(*message), 0) < 0 || recv(fd, reply, capacity, 0) < 0)
-		return errno;
-	return header->nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(header))->error : 0;
+/* Requests that are under way at once: their answers must fit the socket's buffer. */
+#define DIAG_BATCH 64
+
+static int open_diag(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 }
 
-/* The kernel finds whoever listens when nobody is connected, and would destroy that: the cookie of a connection is
- * asked for first. Gives 0, ENOENT or another errno. */
-static int destroy(int fd, const struct ends *ends)
+/* Sends all requests, each of which has one answer, and reads those. Gives 0 or an errno. */
+static int ask_diag(int fd, struct diag_request *requests, struct diag_answer *answers, size_t count)
+{
+	char reply[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
+
+	for (size_t i = 0; i < count; i++)
+		requests[i].header.nlmsg_seq = i;
+	if (count && send(fd, requests, count * sizeof(*requests), 0) < 0)
+		return errno;
+	for (size_t answered = 0; answered < count; answered++) {
+		struct nlmsghdr *header = (struct nlmsghdr *)reply;
+		struct diag_answer answer = {};
+
+		if (recv(fd, reply, sizeof(reply), 0) < 0)
+			return errno;
+		if (header->nlmsg_type == NLMSG_ERROR) {
+			answer.error = -((struct nlmsgerr *)NLMSG_DATA(header))->error;
+		} else {
+			struct inet_diag_msg *found = NLMSG_DATA(header);
+
+			answer.state = found->idiag_state;
+			memcpy(answer.cookie, found->id.idiag_cookie, sizeof(answer.cookie));
+		}
+		if (header->nlmsg_seq < count)
+			answers[header->nlmsg_seq] = answer;
+	}
+	return 0;
+}
+
+static struct diag_request request_for(const struct ends *ends)
 {
 	bool v4 = is_mapped(ends->local);
 	struct diag_request message = {
@@ -117,21 +149,46 @@ static int destroy(int fd, const struct ends *ends)
 			     .id.idiag_dport = ends->remote_port,
 			     .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
 	};
-	char reply[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct inet_diag_msg *found = NLMSG_DATA((struct nlmsghdr *)reply);
-	int error;
 
 	memcpy(message.request.id.idiag_src, ends->local + (v4 ? 12 : 0), v4 ? 4 : 16);
 	memcpy(message.request.id.idiag_dst, ends->remote + (v4 ? 12 : 0), v4 ? 4 : 16);
-	error = ask_diag(fd, &message, reply, sizeof(reply));
+	return message;
+}
+
+/* The kernel finds whoever listens when nobody is connected, and would destroy that: the cookies of connections are asked
+ * for first. Gives 0 or an errno of the last that failed, other than ENOENT; adds to `destroyed`. */
+static int destroy(int fd, const struct ends *ends, size_t count, uint32_t *destroyed)
+{
+	struct diag_request requests[DIAG_BATCH];
+	struct diag_answer answers[DIAG_BATCH];
+	size_t found = 0;
+	int error;
+
+	for (size_t i = 0; i < count; i++)
+		requests[i] = request_for(ends + i);
+	error = ask_diag(fd, requests, answers, count);
 	if (error)
 		return error;
-	if (found->idiag_state == TCP_LISTEN)
-		return ENOENT;
-	memcpy(message.request.id.idiag_cookie, found->id.idiag_cookie, sizeof(found->id.idiag_cookie));
-	message.header.nlmsg_type = SOCK_DESTROY;
-	message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	return ask_diag(fd, &message, reply, sizeof(reply));
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error && answers[i].error != ENOENT)
+			error = answers[i].error;
+		if (answers[i].error || answers[i].state == TCP_LISTEN)
+			continue;
+		requests[found] = requests[i];
+		requests[found].header.nlmsg_type = SOCK_DESTROY;
+		requests[found].header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+		memcpy(requests[found].request.id.idiag_cookie, answers[i].cookie, sizeof(answers[i].cookie));
+		found++;
+	}
+	if (ask_diag(fd, requests, answers, found))
+		return errno;
+	for (size_t i = 0; i < found; i++) {
+		if (!answers[i].error)
+			*destroyed += 1;
+		else if (answers[i].error != ENOENT)
+			error = answers[i].error;
+	}
+	return error;
 }
 
 /* destroySockets(records of struct ends): how many TCP sockets there were */
@@ -139,24 +196,75 @@ FUNCTION(destroy_sockets)
 {
 	uint32_t destroyed = 0;
 	struct bytes records;
+	size_t count;
 	int fd, error = 0;
 
 	if (!read_arguments(env, info, "b", &records))
 		return NULL;
 	log_begin();
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	fd = open_diag();
 	if (fd < 0)
 		return throw_errno(env, errno, "open sock_diag");
-	for (size_t i = 0; i < records.length / sizeof(struct ends); i++) {
-		int failed = destroy(fd, (const struct ends *)records.data + i);
+	count = records.length / sizeof(struct ends);
+	for (size_t at = 0; at < count; at += DIAG_BATCH) {
+		size_t batch = count - at < DIAG_BATCH ? count - at : DIAG_BATCH;
+		int failed = destroy(fd, (const struct ends *)records.data + at, batch, &destroyed);
 
-		if (!failed)
-			destroyed++;
-		else if (failed != ENOENT)
+		if (failed)
 			error = failed;
 	}
 	close(fd);
 	return error ? throw_errno(env, error, "destroy a socket") : new_u32(env, destroyed);
+}
+
+/* listeningPorts(4 | 6): TCP ports that somebody listens on in this network namespace, with sockets of that family */
+FUNCTION(listening_ports)
+{
+	char reply[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct diag_request message = {
+		.header = { .nlmsg_len = sizeof(message),
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.request = { .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_LISTEN },
+	};
+	uint32_t family, count = 0;
+	bool done = false;
+	napi_value ports;
+	int fd;
+
+	if (!read_arguments(env, info, "u", &family))
+		return NULL;
+	message.request.sdiag_family = family == 4 ? AF_INET : AF_INET6;
+	log_begin();
+	fd = open_diag();
+	if (fd < 0)
+		return throw_errno(env, errno, "open sock_diag");
+	napi_create_array(env, &ports);
+	if (send(fd, &message, sizeof(message), 0) < 0)
+		goto failed;
+	while (!done) {
+		ssize_t length = recv(fd, reply, sizeof(reply), 0);
+
+		if (length < 0)
+			goto failed;
+		for (struct nlmsghdr *header = (struct nlmsghdr *)reply; NLMSG_OK(header, length);
+		     header = NLMSG_NEXT(header, length)) {
+			if (header->nlmsg_type == NLMSG_ERROR) {
+				errno = -((struct nlmsgerr *)NLMSG_DATA(header))->error;
+				goto failed;
+			}
+			done = header->nlmsg_type == NLMSG_DONE;
+			if (done)
+				break;
+			napi_set_element(env, ports, count++,
+					 new_u32(env, ntohs(((struct inet_diag_msg *)NLMSG_DATA(header))->id.idiag_sport)));
+		}
+	}
+	close(fd);
+	return ports;
+failed:
+	close(fd);
+	return throw_errno(env, errno, "list who listens");
 }
 
 /* netnsCookie(): 8 bytes that name the network namespace of this process (SO_NETNS_COOKIE, Linux 5.14) */

@@ -8,12 +8,25 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 /* How many connections one run judges: it runs with softirqs off, and the agent runs it again. */
 #define JUDGED_PER_RUN 4096
 
+/* Which end of a connection is the proxy's; both where two connections share an entry. src/revocation.ts reads it. */
+enum note { PROXY_IS_LOW = 1 << 0, PROXY_IS_HIGH = 1 << 1 };
+
 /* Connections of the proxy that have lost their permission, until the agent has closed their sockets. */
 WEIR_MAP(revoked, BPF_MAP_TYPE_HASH, struct weir_flow_key, __u8, 65536, BPF_F_NO_PREALLOC);
 
 /* In memory that the verifier does not know: counting in a register or on the stack would make each round of the loop
  * another state to it ("the sequence of 8193 jumps is too complex"). */
 static volatile __u32 judged;
+/* Not all were looked at. */
+static volatile __u32 stopped;
+
+/* The proxy is the server towards a client, and the client towards a server. */
+static __always_inline __u8 note_of(const struct weir_flow *flow)
+{
+	if (flow->flags & WEIR_SHARED)
+		return PROXY_IS_LOW | PROXY_IS_HIGH;
+	return !(flow->flags & WEIR_LEG) == !(flow->flags & WEIR_SOURCE_IS_LOW) ? PROXY_IS_LOW : PROXY_IS_HIGH;
+}
 
 /* One connection. In this order:
  *   1. it is not TCP, is over, or was judged under what is in force: nothing;
@@ -25,7 +38,7 @@ static long visit(void *map, struct weir_flow_key *key, struct weir_flow *flow, 
 	struct standing standing = { .key = *key, .flow = flow, .forward = 1 };
 	struct packet packet = { .protocol = key->protocol };
 	struct decision decision = {};
-	__u8 noted = 1;
+	__u8 note = note_of(flow);
 
 	(void)map;
 	(void)context;
@@ -43,20 +56,26 @@ static long visit(void *map, struct weir_flow_key *key, struct weir_flow *flow, 
 		packet.destination_port = key->low_port;
 	}
 	if (rejudge(0, &packet, &standing, &decision, WEIR_FROM_NETWORK)) {
-		if (is_proxied(flow) && bpf_map_update_elem(&revoked, key, &noted, BPF_ANY))
+		if (is_proxied(flow) && bpf_map_update_elem(&revoked, key, &note, BPF_ANY)) {
+			stopped = 1;
 			return 1;
+		}
 		flow->flags |= WEIR_CUT;
 	}
 	judged += 1;
-	return judged >= JUDGED_PER_RUN;
+	if (judged < JUDGED_PER_RUN)
+		return 0;
+	stopped = 1;
+	return 1;
 }
 
-/* Gives how many connections it has judged anew. */
+/* Gives 1 when there may be more to judge, and the notes must be read before. */
 SEC("tc")
 int sweep(struct __sk_buff *skb)
 {
 	(void)skb;
 	judged = 0;
+	stopped = 0;
 	bpf_for_each_map_elem(&conntrack, visit, 0, 0);
-	return judged;
+	return stopped;
 }

@@ -70,7 +70,7 @@ export { lookUpPolicy, type PolicyEntry, policyEntries, type SideOfPolicy } from
 export { type Feature, type KernelProbes, probeFeatures } from './probe.ts';
 export { type ProcessWatch, watchProcess } from './process.ts';
 export { type DropReason, type Reason, reasons } from './reasons.ts';
-export { destroySockets, type SocketEnds } from './sockets.ts';
+export { destroySockets, listeningPorts, type SocketEnds } from './sockets.ts';
 export { attachTc, detachTc, type TcHook } from './tc-attachment.ts';
 export {
   type ConnectionTrace,

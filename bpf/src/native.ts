@@ -87,6 +87,7 @@ export interface Native {
   watchProcess(pid: number, onExit: () => void): PollerHandle;
   watchLinks(onChange: () => void): PollerHandle;
   destroySockets(records: Uint8Array): number;
+  listeningPorts(family: 4 | 6): number[];
   probeMapType(type: number): boolean;
   probeProgramType(type: number): boolean;
   probeHelper(programType: number, helper: number): boolean;

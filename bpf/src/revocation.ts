@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { loadObject } from './bpf-object.ts';
-import { codecs } from './datapath-codecs.ts';
 import { required } from './datapath-programs.ts';
 import { kernelMap } from './kernel-map.ts';
+import { u8 } from './layout.ts';
 import { layouts } from './layouts.ts';
 import { buildFolder, native } from './native.ts';
 import { destroySockets, type SocketEnds } from './sockets.ts';
@@ -21,16 +21,16 @@ const noPacket = new Uint8Array(14);
 export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], 'path'>): Revocation {
   const { programs, maps } = loadObject({ ...options, path: resolve(buildFolder, 'sweep.bpf.o') }, ['sweep']);
   const sweep = required(programs, 'sweep');
-  const notes = kernelMap(required(maps, 'revoked'), 'revoked', layouts.flowKey, codecs.present);
+  const notes = kernelMap(required(maps, 'revoked'), 'revoked', layouts.flowKey, u8);
   return Object.freeze({
     end(): number {
       let closed = 0;
       for (;;) {
-        const judged = native.runProgram(sweep, noPacket, new Uint8Array(), 1).returned;
-        const lost = [...notes.entries()].map(([key]) => key);
+        const stopped = native.runProgram(sweep, noPacket, new Uint8Array(), 1).returned;
+        const lost = [...notes.entries()];
         closed += destroySockets(lost.flatMap(proxySockets));
-        notes.deleteBatch(lost);
-        if (judged === 0 && lost.length === 0) return closed;
+        notes.deleteBatch(lost.map(([key]) => key));
+        if (stopped === 0) return closed;
       }
     },
     close(): void {
@@ -39,18 +39,22 @@ export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], '
   });
 }
 
-/**
- * Where the proxy may hold a connection: as the server towards its client, or as the client towards its server; when a
- * source port is used by both, as either.
- */
-function proxySockets({ low, low_port, high, high_port }: FlowKey): readonly SocketEnds[] {
+/** `enum note` of programs/sweep.bpf.c. */
+const proxyIsLow = 1;
+const proxyIsHigh = 2;
+
+/** Where the proxy holds a connection: at one end, or where two connections share an entry at either. */
+function proxySockets([{ low, low_port, high, high_port }, note]: readonly [
+  FlowKey,
+  number,
+]): readonly SocketEnds[] {
   const ends = [
     { address: low, port: low_port },
     { address: high, port: high_port },
   ] as const;
   return [
-    { local: ends[0], remote: ends[1] },
-    { local: ends[1], remote: ends[0] },
+    ...((note & proxyIsLow) === 0 ? [] : [{ local: ends[0], remote: ends[1] }]),
+    ...((note & proxyIsHigh) === 0 ? [] : [{ local: ends[1], remote: ends[0] }]),
   ];
 }
 

@@ -27,3 +27,8 @@ export function destroySockets(sockets: readonly SocketEnds[]): number {
   });
   return native.destroySockets(records);
 }
+
+/** TCP ports of this network namespace on which sockets of an IP version listen (sock_diag, Linux 3.3). */
+export function listeningPorts(version: 4 | 6): ReadonlySet<number> {
+  return new Set(native.listeningPorts(version));
+}

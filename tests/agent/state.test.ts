@@ -3,7 +3,13 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { createLastGood, createStateStore, createWorkloadRegistry, type Workload } from '@weir/agent';
+import {
+  allocationStore,
+  createLastGood,
+  createStateStore,
+  createWorkloadRegistry,
+  type Workload,
+} from '@weir/agent';
 
 describe('state over restarts', () => {
   let directory = '';
@@ -26,6 +32,16 @@ describe('state over restarts', () => {
   it('names the file that is damaged', () => {
     writeFileSync(join(directory, 'numbers.json'), '{');
     assert.throws(() => createStateStore(directory).read('numbers'), /numbers\.json is damaged/);
+  });
+
+  it('takes numbers over from where builds before kept them', () => {
+    const [now, earlier] = ['run', 'state'].map((name) => createStateStore(join(directory, name)));
+    const numbers = { subjects: [], sets: [], proxyPorts: [], nextGeneration: 7 };
+    earlier!.write('allocation', numbers);
+    assert.deepEqual(allocationStore(now!, earlier!).load(), numbers);
+    allocationStore(now!, earlier!).save({ ...numbers, nextGeneration: 8 });
+    assert.equal(earlier!.read('allocation'), undefined);
+    assert.equal(allocationStore(now!, earlier!).load()?.nextGeneration, 8);
   });
 
   it('keeps the last good text of each file until it is forgotten', () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { watchFolder } from '@weir/agent';
+import { placeFile, watchFolder } from '@weir/agent';
 
 describe('watched folder', () => {
   let folder = '';
@@ -53,6 +53,15 @@ describe('watched folder', () => {
       if (versions.at(-1) === last) awaited.resolve();
     });
   }
+
+  it('takes a file that was put there whole at the next look, without waiting for its writer', async () => {
+    const watch = start();
+    const written = watch.scan();
+    placeFile(folder, 'a.yaml', '1');
+    await written;
+    await watch.scan();
+    assert.deepEqual(versions, ['a.yaml=1']);
+  });
 
   it('reports what is there at the first look, in order, and nothing else', async () => {
     writeFileSync(join(folder, 'b.yaml'), '2');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
@@ -15,6 +16,7 @@ import {
   ipAddress,
   ipPrefix,
   lengthsOf,
+  listeningPorts,
   noSet,
   openDatapath,
   openGeneration,
@@ -57,6 +59,19 @@ describe('maps', () => {
     datapath = openLabDatapath(lab);
   });
   after(() => datapath.remove());
+
+  test('who listens is known by the version of IP', async () => {
+    const listen = async (host: string): Promise<{ port: number; server: Server }> => {
+      const server = createServer().listen(0, host);
+      await once(server, 'listening');
+      return { port: (server.address() as AddressInfo).port, server };
+    };
+    const [four, six] = [await listen('127.0.0.1'), await listen('::1')];
+    assert.deepEqual([listeningPorts(4).has(four.port), listeningPorts(6).has(six.port)], [true, true]);
+    assert.deepEqual([listeningPorts(6).has(four.port), listeningPorts(4).has(six.port)], [false, false]);
+    for (const { server } of [four, six]) server.close();
+    assert.equal(listeningPorts(4).has(four.port), false);
+  });
 
   test('what is written is read: every map', () => {
     const { maps } = datapath;

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Problem } from '@weir/l7-policy';
 import { Command } from 'commander';
 import type { Status } from '../api/api-types.ts';
+import { placeFile } from '../files/place-file.ts';
 import { POLICY_FILE } from '../options.ts';
 import { clientOf, type GlobalOptions, globalOptions, print } from './global-options.ts';
 import { fileProblems, validationText } from './policy-validate.ts';
@@ -28,7 +29,7 @@ export function applyCommand(): Command {
       const problems = fileProblems([...others, ...files]).filter(({ file }) => files.includes(file));
       if (problems.some(({ severity }) => severity === 'error')) return refuse(options, problems);
       const texts = files.map((file) => [basename(file), readFileSync(file)] as const);
-      for (const [name, text] of texts) save(directory, name, text);
+      for (const [name, text] of texts) placeFile(directory, name, text);
       await settle(options, problems);
     });
 }
@@ -53,13 +54,6 @@ export function removeCommand(): Command {
 
 async function policyDirectory(options: GlobalOptions): Promise<string> {
   return ((await clientOf(options).call('GET', '/v1/status')) as Status).policies.directory;
-}
-
-/** With one rename: the agent never reads half a file. */
-function save(directory: string, name: string, text: Buffer): void {
-  const path = join(directory, `.${name}.new`);
-  writeFileSync(path, text);
-  renameSync(path, join(directory, name));
 }
 
 function refuse(options: GlobalOptions, problems: readonly Problem[]): void {

@@ -1,17 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Status } from '../api/api-types.ts';
 import { type ControlClient, ControlError, controlClient } from '../api/control-client.ts';
+import { placeFile } from '../files/place-file.ts';
 import type { Flow } from '../flows/flow.ts';
 import { runDirectory, socketPaths } from '../options.ts';
 import { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './network.ts';
@@ -94,9 +86,7 @@ export async function setNode(
     policyDirectory,
     secretDirectory,
     savePolicy(name, text) {
-      const path = join(policyDirectory, name);
-      writeFileSync(`${path}.new`, text);
-      renameSync(`${path}.new`, path);
+      placeFile(policyDirectory, name, text);
       return performance.now();
     },
     removePolicy: (name) => rmSync(join(policyDirectory, name)),

@@ -21,7 +21,7 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
  * A file counts once it has stayed the same for this long: a writer that truncates and then writes
  * must not be read in between, where half of it would be missing. Writers that rename never show a part.
  */
-const SETTLE_MS = 10;
+export const SETTLE_MS = 10;
 /** A file counts as removed once it has been gone for this long: editors move a file away before they write anew. */
 const GONE_MS = 100;
 

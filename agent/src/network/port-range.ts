@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { listeningPorts } from '@weir/bpf';
 import type { PortRange } from '@weir/redirect';
 
 /**
@@ -13,18 +14,7 @@ export function checkPortRange({ first, last }: PortRange): void {
   );
 }
 
-/** TCP_LISTEN (include/net/tcp_states.h). */
-const LISTENS = '0A';
-
 /** Whether anybody listens on the TCP port, on any address, in the current network namespace. */
 export function isListenedOn(port: number): boolean {
-  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return ['/proc/net/tcp', '/proc/net/tcp6'].some((table) =>
-    readFileSync(table, 'utf8')
-      .split('\n')
-      .some((line) => {
-        const [, local, , state] = line.trim().split(/\s+/);
-        return state === LISTENS && local?.endsWith(suffix) === true;
-      }),
-  );
+  return listeningPorts(4).has(port) || listeningPorts(6).has(port);
 }

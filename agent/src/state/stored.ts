@@ -4,11 +4,15 @@ import type { AllocationStore } from '@weir/redirect';
 import type { Workload } from '../workloads/workload.ts';
 import type { StateStore } from './state-store.ts';
 
-/** Keeps the redirector's numbers. What is damaged counts as lost, and the kernel's state is then rewritten. */
-export function allocationStore(store: StateStore): AllocationStore {
+/**
+ * Keeps the redirector's numbers in `store`, which a reboot may empty: the kernel forgets what they mean at the same
+ * time. `earlier` is where builds before kept them. What is damaged counts as lost, and the kernel's state is then
+ * rewritten.
+ */
+export function allocationStore(store: StateStore, earlier: StateStore): AllocationStore {
   return {
     load() {
-      const stored = record(store.read('allocation'));
+      const stored = record(store.read('allocation') ?? earlier.read('allocation'));
       if (stored === undefined) return undefined;
       const nextGeneration = stored['nextGeneration'];
       return {
@@ -18,7 +22,10 @@ export function allocationStore(store: StateStore): AllocationStore {
         nextGeneration: typeof nextGeneration === 'number' ? nextGeneration : 1,
       };
     },
-    save: (allocation) => store.write('allocation', allocation),
+    save(allocation) {
+      store.write('allocation', allocation);
+      earlier.remove('allocation');
+    },
   };
 }
 
