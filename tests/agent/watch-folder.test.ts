@@ -64,9 +64,8 @@ describe('watched folder', () => {
   });
 
   it('reports what is there at the first look, in order, and nothing else', async () => {
-    writeFileSync(join(folder, 'b.yaml'), '2');
-    writeFileSync(join(folder, 'a.yaml'), '1');
-    writeFileSync(join(folder, 'notes.txt'), '3');
+    for (const [name, text] of Object.entries({ 'b.yaml': '2', 'a.yaml': '1', 'notes.txt': '3' }))
+      placeFile(folder, name, text);
     await start().scan();
     assert.deepEqual(versions, ['a.yaml=1', 'b.yaml=2']);
   });
