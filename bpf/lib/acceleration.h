@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the programs of the sockhash path share. README.md, "Acceleration", argues it. */
 #pragma once
-/* Not every program judges anew. */
+/* Not every program judges anew, and only to_workload holds. */
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunused-function"
 #include "flow.h"
-#pragma clang diagnostic pop
 #include "held.h"
+#pragma clang diagnostic pop
 
 /* Network namespace of the proxy (SO_NETNS_COOKIE). */
 const volatile __u64 proxy_netns = 0;
@@ -35,6 +35,8 @@ struct permission {
 /* Kept with each socket of the sockhash, and with those that are watched for how their owner reads. */
 struct accelerated {
 	struct weir_flow_key flow;
+	/* Its place in workload_ends. */
+	struct weir_flow_key place;
 	struct end_key peer_key;
 	struct end own;
 	struct end peer;
@@ -56,19 +58,7 @@ struct {
 
 /* Where the two ends of a connection find each other; needed for the moment of its beginning. */
 WEIR_MAP(meeting_ends, BPF_MAP_TYPE_LRU_HASH, struct end_key, struct end, 16384, 0);
-/* Whether the sockets that a workload accepts at an address and port are read without blocking, as far as seen. */
-struct reader_key {
-	struct weir_address address;
-	__u32 port;
-};
-WEIR_MAP(readers, BPF_MAP_TYPE_LRU_HASH, struct reader_key, __u32, 4096, 0);
-
 WEIR_MAP(acceleration_switch, BPF_MAP_TYPE_ARRAY, __u32, __u32, 1, 0);
-
-static __always_inline struct reader_key reader_at(const struct weir_address *address, __u16 port)
-{
-	return (struct reader_key){ .address = *address, .port = port };
-}
 
 static __always_inline int acceleration_is_on(void)
 {
@@ -76,17 +66,4 @@ static __always_inline int acceleration_is_on(void)
 	__u32 *on = bpf_map_lookup_elem(&acceleration_switch, &zero);
 
 	return on && *on;
-}
-
-/* Remembers how a workload reads what it accepts at this end, once it has accepted it. */
-static __always_inline void learn_reader(const struct sock *sock, const struct weir_address *address, __u16 port)
-{
-	struct reader_key reader = reader_at(address, port);
-	__u32 nonblocking = is_nonblocking(sock), *known;
-
-	if (!sock->sk_socket)
-		return;
-	known = bpf_map_lookup_elem(&readers, &reader);
-	if (!known || *known != nonblocking)
-		bpf_map_update_elem(&readers, &reader, &nonblocking, BPF_ANY);
 }

@@ -39,6 +39,8 @@ struct sock {
 	struct sock_common __sk_common;
 	int sk_rcvbuf;
 	int sk_rcvlowat;
+	/* Asked for timestamps (SO_TIMESTAMPING). */
+	__u32 sk_tsflags;
 	struct socket *sk_socket;
 	void *sk_user_data;
 };

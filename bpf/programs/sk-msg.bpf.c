@@ -98,32 +98,32 @@ static __always_inline int is_under_pressure(const struct sock *sock)
 }
 
 /* Whether these bytes may go around TCP: WEIR_ACCELERATED or why not. In this order:
- *   1. acceleration is off, or the socket has sent urgent data: TCP;
+ *   1. acceleration is off, the socket has sent urgent data, or has options that would not work: TCP;
  *   2. the connection is not permitted (any more), or not remembered: TCP, where it is reset;
- *   3. the peer has options that would not work, or reads blocking: TCP;
- *   4. bytes sent by TCP have not been read yet: TCP, or these would overtake them;
- *   5. the peer has more unread than its receive buffer should hold, or TCP is short of memory: TCP, which waits. */
+ *   3. the peer has options that would not work: TCP;
+ *   4. the workload reads blocking: TCP, and its socket leaves the sockhash with the next segment for it;
+ *   5. bytes sent by TCP have not been read yet: TCP, or these would overtake them;
+ *   6. the peer has more unread than its receive buffer should hold, or TCP is short of memory: TCP, which waits. */
 static __always_inline __u32 judge_message(const struct sk_msg_md *message, const struct tcp_sock *own,
 					   struct accelerated *accelerated, const struct sock *peer)
 {
 	const struct tcp_sock *theirs = KERNEL(struct tcp_sock, accelerated->peer.sock);
+	const struct sock *sock = &own->inet_conn.icsk_inet.sk;
+	const struct sock *workload = accelerated->peer_is_proxy ? sock : peer;
 
 	if (is_urgent())
 		accelerated->urgent = 1;
-	if (!acceleration_is_on() || accelerated->urgent || own->inet_conn.icsk_ulp_ops)
+	if (!acceleration_is_on() || accelerated->urgent || own->inet_conn.icsk_ulp_ops || sock->sk_tsflags)
 		return WEIR_ACCELERATION_UNFIT;
 	if (!has_permission(accelerated))
 		return WEIR_ACCELERATION_STALE;
 	if (theirs->inet_conn.icsk_ulp_ops || peer->sk_rcvlowat > 1)
 		return WEIR_ACCELERATION_UNFIT;
-	if (!accelerated->peer_is_proxy && peer->sk_socket && !is_nonblocking(peer)) {
-		learn_reader(peer, &accelerated->peer_key.local, accelerated->peer_key.local_port);
+	if (workload->sk_socket && !is_nonblocking(workload))
 		return WEIR_ACCELERATION_BLOCKING;
-	}
 	if (own->write_seq != theirs->copied_seq)
 		return WEIR_ACCELERATION_BEHIND_TCP;
-	if ((__u64)unread(peer) + message->size > (__u32)peer->sk_rcvbuf ||
-	    is_under_pressure(&own->inet_conn.icsk_inet.sk))
+	if ((__u64)unread(peer) + message->size > (__u32)peer->sk_rcvbuf || is_under_pressure(sock))
 		return WEIR_ACCELERATION_FULL;
 	return WEIR_ACCELERATED;
 }
@@ -147,8 +147,6 @@ int accelerate(struct sk_msg_md *message)
 	}
 	peer = sock_of(&accelerated->peer);
 	if (!peer || !psock_of(peer)) {
-		if (peer && !accelerated->peer_is_proxy)
-			learn_reader(peer, &accelerated->peer_key.local, accelerated->peer_key.local_port);
 		count_acceleration(WEIR_ACCELERATION_ALONE);
 		return SK_PASS;
 	}

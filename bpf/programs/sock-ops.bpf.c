@@ -5,6 +5,8 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 #define AF_INET 2
+/* Longer than a SYN waits for its answer; it is remembered anew when it is repeated. */
+#define OPENING_NS (2 * NANOSECONDS)
 
 static __always_inline void addresses_of(struct bpf_sock_ops *ops, struct end_key *key)
 {
@@ -51,7 +53,7 @@ static __always_inline int is_plain(const struct tcp_sock *tcp)
 {
 	const struct sock *sock = &tcp->inet_conn.icsk_inet.sk;
 
-	return !tcp->inet_conn.icsk_ulp_ops && sock->sk_rcvlowat <= 1 &&
+	return !tcp->inet_conn.icsk_ulp_ops && sock->sk_rcvlowat <= 1 && !sock->sk_tsflags &&
 	       !(sock->__sk_common.skc_flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)));
 }
 
@@ -66,10 +68,12 @@ static __always_inline int has_bytes(struct bpf_sock_ops *ops)
  *   2. when its connection is not tracked as one of the proxy's, or has lost its permission;
  *   3. when the other end is no workload of this node;
  *   4. when the socket is not who it must be: the workload opens its own connection, the proxy the leg;
- *   5. when it has options that would not work, or bytes already;
- *   6. when it was opened by an end that is not in the sockhash;
- *   7. when it is a workload's that reads blocking, which the sockhash would change; what a workload accepts is
- *      judged by what it did with an earlier one, and watched when there was none. */
+ *   5. when its connection was not opened a moment ago: it is another one, of equal addresses in another namespace
+ *      (what was accepted is told by 7);
+ *   6. when it has options that would not work, or bytes already;
+ *   7. when it was opened by an end that is not in the sockhash;
+ *   8. when it is a workload's that reads blocking, which the sockhash would change; what a workload accepts is
+ *      judged by what it did with an earlier one, and watched when there was none, or when that blocked. */
 static __always_inline void join(struct bpf_sock_ops *ops, int active)
 {
 	struct bpf_sock *socket = ops->sk;
@@ -77,11 +81,11 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	struct packet packet = { .protocol = IPPROTO_TCP };
 	struct accelerated *accelerated;
 	struct end_key own = {}, other;
-	struct reader_key reader;
+	struct reader_key reader = {};
 	struct weir_flow *flow;
 	struct end end, *peer;
 	struct tcp_sock *tcp;
-	__u32 *nonblocking = 0;
+	__u32 *nonblocking;
 	int leg, proxy;
 
 	if (!socket || !acceleration_is_on())
@@ -101,6 +105,8 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	proxy = (socket->mark & mark_mask) == mark_proxy && bpf_get_netns_cookie(ops) == proxy_netns;
 	if (active != (proxy == leg) || !!standing.forward != active)
 		return;
+	if (active && bpf_ktime_get_coarse_ns() > flow->last_seen_ns + OPENING_NS)
+		return;
 	tcp = bpf_skc_to_tcp_sock(socket);
 	if (!tcp || !is_plain(tcp) || has_bytes(ops))
 		return;
@@ -117,6 +123,7 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	if (!accelerated)
 		return;
 	accelerated->flow = standing.key;
+	accelerated->place = place_of(&standing.key, standing.sender_is_low);
 	accelerated->peer_key = other;
 	if (peer)
 		accelerated->peer = *peer;
@@ -127,41 +134,36 @@ static __always_inline void join(struct bpf_sock_ops *ops, int active)
 	bpf_map_update_elem(&meeting_ends, &own, &end, BPF_ANY);
 	if (!proxy)
 		bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (!proxy && bpf_map_update_elem(&workload_ends, &accelerated->place, &end, BPF_ANY))
+		return;
 	if (!active && !proxy) {
-		reader = reader_at(&own.local, own.local_port);
+		reader.address = own.local;
+		reader.port = own.local_port;
 		nonblocking = bpf_map_lookup_elem(&readers, &reader);
 		if (!nonblocking || !*nonblocking) {
 			count_acceleration(WEIR_ACCELERATION_BLOCKING);
 			return;
 		}
 	}
-	if (!proxy && bpf_map_update_elem(&workload_ends, &standing.key, &end, BPF_ANY))
-		return;
 	if (!bpf_sock_hash_update(ops, &accelerated_sockets, &end.cookie, BPF_NOEXIST))
 		count_acceleration(WEIR_ACCELERATION_JOINED);
 }
 
-/* A workload's socket is about to change its state. One that was watched tells how its owner read it, which says how
- * the next one will be read; one that closes is forgotten. */
+/* A workload's socket is about to change its state: one that closes is forgotten. */
 static __always_inline void part(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *socket = ops->sk;
 	struct accelerated *accelerated;
-	struct tcp_sock *tcp;
 	struct end *end;
 
-	if (!socket)
+	if (!socket || ops->args[1] != BPF_TCP_CLOSE)
 		return;
 	accelerated = bpf_sk_storage_get(&accelerated_ends, socket, 0, 0);
-	tcp = bpf_skc_to_tcp_sock(socket);
-	if (!accelerated || !tcp)
+	if (!accelerated)
 		return;
-	learn_reader(&tcp->inet_conn.icsk_inet.sk, &accelerated->peer_key.remote, accelerated->peer_key.remote_port);
-	if (ops->args[1] != BPF_TCP_CLOSE)
-		return;
-	end = bpf_map_lookup_elem(&workload_ends, &accelerated->flow);
+	end = bpf_map_lookup_elem(&workload_ends, &accelerated->place);
 	if (end && end->cookie == accelerated->own.cookie)
-		bpf_map_delete_elem(&workload_ends, &accelerated->flow);
+		bpf_map_delete_elem(&workload_ends, &accelerated->place);
 }
 
 SEC("sockops")

@@ -212,7 +212,7 @@ int to_workload(struct __sk_buff *skb)
 		}
 		if ((flow->flags & WEIR_INGRESS_ONLY) && standing.forward && is_borrowed(skb, &flow->source))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
-		if (from_proxy && is_held(skb, &packet, &standing.key))
+		if (from_proxy && is_held(skb, &packet, &standing))
 			return DROP;
 		if (from_proxy)
 			touch_for(&standing, &packet, !is_for_proxy(&standing, &packet));

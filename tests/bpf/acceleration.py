@@ -19,6 +19,7 @@ import threading
 import time
 
 DEADLINE = 20
+IPPROTO_MPTCP = 262
 sockets = {}
 threads = {}
 
@@ -39,19 +40,26 @@ def wait(made, events, seconds=DEADLINE):
 
 
 def stream(seed, size):
-    """The bytes that `seed` stands for, in pieces of odd sizes."""
+    """The bytes that `seed` stands for, in pieces of odd sizes. They repeat after a prime number of bytes, so that
+    whatever is lost, doubled or out of order makes another stream."""
     source = random.Random(seed)
-    block = source.randbytes(65536)
+    block = source.randbytes(min(size, 1_000_003))
+    at = 0
     while size > 0:
-        piece = block[: min(size, source.choice((1, 7, 100, 1460, 4096, 30000, 65536)))]
+        piece = block[at : at + min(size, source.choice((1, 7, 100, 1460, 4096, 30000, 65536)))]
+        at = (at + len(piece)) % len(block)
         size -= len(piece)
         yield piece
 
 
-def digest_of(seed, size):
-    digest = hashlib.sha256()
+def digest_of(seed, size, start, end):
+    """Of a part of a stream."""
+    digest, at = hashlib.sha256(), 0
     for piece in stream(seed, size):
-        digest.update(piece)
+        if at >= end:
+            break
+        digest.update(piece[max(0, start - at) : end - at])
+        at += len(piece)
     return digest.hexdigest()
 
 
@@ -65,15 +73,21 @@ def send_all(made, data, flags=0):
 
 
 def pour(made, seed, size, end=True):
-    for piece in stream(seed, size):
-        send_all(made, piece)
-    if end:
-        made.shutdown(socket.SHUT_WR)
-    return size
+    """Sends a stream; gives how much, before the connection broke."""
+    sent = 0
+    try:
+        for piece in stream(seed, size):
+            send_all(made, piece)
+            sent += len(piece)
+        if end:
+            made.shutdown(socket.SHUT_WR)
+    except ConnectionError:
+        pass
+    return sent
 
 
 def drain(made, pause=0.0, size=1 << 62):
-    """Reads to the end (or `size` bytes): how many, and their digest."""
+    """Reads to the end (or `size` bytes): how many, and their digest. A connection that is reset has ended too."""
     digest, total = hashlib.sha256(), 0
     while total < size:
         try:
@@ -81,6 +95,8 @@ def drain(made, pause=0.0, size=1 << 62):
         except BlockingIOError:
             wait(made, select.POLLIN)
             continue
+        except ConnectionError:
+            break
         if not data:
             break
         digest.update(data)
@@ -202,6 +218,27 @@ def many(host, port, count, parallel, largest, seed):
     return {"done": done, "wrong": wrong, "bytes": total}
 
 
+def converse(made, seed, size):
+    """Sends a stream in pieces of which each is echoed before the next is sent; gives where the first other byte came."""
+    at = 0
+    for piece in stream(seed, size):
+        send_all(made, piece)
+        back = bytearray()
+        while len(back) < len(piece):
+            try:
+                came = made.recv(len(piece) - len(back))
+            except BlockingIOError:
+                wait(made, select.POLLIN)
+                continue
+            if not came:
+                break
+            back += came
+        if back != piece:
+            return at
+        at += len(piece)
+    return None
+
+
 def busy(host, port, count, ready):
     """Echoes small messages on `count` connections as fast as it can, in one thread, until all are cut; gives of each when
     the last message was sent that got an answer (CLOCK_MONOTONIC, nanoseconds)."""
@@ -255,7 +292,8 @@ def run(command):
     made = sockets.get(command.get("on", name))
     flags = sum(getattr(socket, flag, 0) for flag in command.get("flags", []))
     if op == "listen":
-        made = socket.socket(socket.AF_INET6 if ":" in command.get("host", "") else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in command.get("host", "") else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if command.get("mptcp") else 0)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((command.get("host", "0.0.0.0"), command["port"]))
         made.listen(1024)
@@ -274,6 +312,9 @@ def run(command):
     if op == "accept":
         sockets[name] = accept(made)
         sockets[name].setblocking(command.get("blocking", False))
+        return True
+    if op == "block":
+        made.setblocking(True)
         return True
     if op == "send":
         return made.send(command["text"].encode() * command.get("times", 1), flags)
@@ -370,14 +411,16 @@ def run(command):
         return many(*(command[key] for key in keys))
     if op == "join":
         thread = threads.pop(command["as"])
-        thread[0].join(DEADLINE * 3)
+        thread[0].join(command.get("seconds", DEADLINE * 3))
         if len(thread) == 1:
             raise TimeoutError
         if "error" in thread[1]:
             raise OSError(getattr(errno, thread[1]["error"], 0), thread[1]["error"])
         return thread[1]["ok"]
+    if op == "converse":
+        return background(command["as"], lambda: converse(made, command["seed"], command["bytes"]))
     if op == "digest":
-        return digest_of(command["seed"], command["bytes"])
+        return digest_of(command["seed"], command["bytes"], command.get("from", 0), command.get("to", command["bytes"]))
     if op == "shutdown":
         made.shutdown(getattr(socket, command["how"]))
         return True

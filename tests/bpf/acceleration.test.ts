@@ -1,94 +1,22 @@
 // The way around TCP, with a real Envoy between alpha and beta: every byte, every end, and every connection that must not
 // go that way. `fallback` says by which count.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { type AccelerationCount, type Datapath, noSet, proxyPort, setNumber } from '@weir/bpf';
-import { tcpProxy } from '../../bench/datapath/envoy-config.ts';
-import { apply, command, enterLab, marks, namespacePath, openLabDatapath, workloads } from './lab.ts';
-import { openPuppet, type Puppet } from './puppet.ts';
+import type { AccelerationCount } from '@weir/bpf';
+import { defaultSizes, loads } from './acceleration-load.ts';
+import { enterLab, workloads } from './lab.ts';
+import { openProxiedLab, ownPorts, type ProxiedLab } from './proxied-lab.ts';
+import type { Puppet } from './puppet.ts';
 
 const lab = enterLab(import.meta.filename);
-const envoyBinary = join(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
-const port = 15001;
-const set = setNumber(7);
-/** Of beta: read without blocking, blocking, an echo, and one for both families. */
-const ports = [80, 81, 82, 83];
 const server = workloads.beta.address;
-/** But for one test, clients take no source port that Envoy may take for its leg. */
-const ownPorts = 'net.ipv4.ip_local_port_range=20000 29999';
-
-function tune(place: 'alpha' | 'node', ...settings: readonly string[]): void {
-  command('nsenter', `--net=${namespacePath(lab, place)}`, 'sysctl', '-qw', ...settings);
-}
-
-/** Envoy listens when the node's own table of sockets says so. */
-async function untilListening(wanted: number): Promise<void> {
-  const line = `0100007F:${wanted.toString(16).toUpperCase()} 00000000:0000 0A`;
-  for (const deadline = performance.now() + 20_000; ; await delay(20)) {
-    const table = readFileSync('/proc/net/tcp', 'utf8');
-    if (table.includes(line)) return;
-    assert.ok(performance.now() < deadline, table);
-  }
-}
 
 describe('acceleration', () => {
-  let datapath: Datapath;
-  let envoy: ChildProcess;
+  let proxied: ProxiedLab;
   let client: Puppet;
   let web: Puppet;
-  const folder = mkdtempSync(join(tmpdir(), 'weir-acceleration-'));
-  let number = 0;
-
-  const redirect = (verdict: 'l7' | 'allow' | 'deny' = 'l7') =>
-    apply(
-      datapath,
-      'beta',
-      ports.map((each) => ({
-        direction: 'ingress',
-        peer: workloads.alpha.identity,
-        protocol: 6,
-        port: each,
-        verdict: verdict === 'l7' ? { kind: 'l7', set } : { kind: verdict },
-      })),
-    );
-  const open = (accelerate: boolean) =>
-    openLabDatapath(lab, { accelerate, capacity: { connections: 65536 } });
-
-  /** A connection of alpha and beta's end of it, both proven, and past the first bytes, which may go by TCP. */
-  const establish = async (
-    kind: 'plain' | 'blocking' | 'both' = 'plain',
-    host: string = server,
-  ): Promise<[string, string]> => {
-    number += 1;
-    const [near, far] = [`client${number}`, `server${number}`];
-    const to = {
-      plain: { op: 'connect', port: 80 },
-      blocking: { op: 'connect_blocking', port: 81 },
-      both: { op: 'connect', port: 83 },
-    }[kind];
-    await client.ask({ ...to, name: near, host });
-    await web.ask({ op: 'accept', name: far, on: kind, blocking: kind === 'blocking' });
-    await client.ask({ op: 'send', name: near, text: 'hello' });
-    assert.equal(await web.ask({ op: 'recv', name: far }), 'hello');
-    await web.ask({ op: 'send', name: far, text: 'welcome' });
-    assert.equal(await client.ask({ op: 'recv', name: near }), 'welcome');
-    return [near, far];
-  };
-  const counted = async (act: () => Promise<void>): Promise<Record<AccelerationCount, number>> => {
-    const earlier = datapath.accelerationCounters();
-    await act();
-    return Object.fromEntries(
-      Object.entries(datapath.accelerationCounters()).map(([name, now]) => [
-        name,
-        Number(now - earlier[name as AccelerationCount]),
-      ]),
-    ) as Record<AccelerationCount, number>;
-  };
+  let establish: ProxiedLab['establish'];
+  let counted: ProxiedLab['counted'];
   /** Sends from one end, and gives what arrives at the other. */
   const carry = async (
     from: Puppet,
@@ -100,52 +28,20 @@ describe('acceleration', () => {
     assert.equal(await from.ask({ op: 'send', name, text }), text.length);
     return to.ask({ op: 'recv', name: far });
   };
-  /** Connections of sizes up to the largest, half-closed, each proven byte for byte. */
-  const many = async (count: number, largest: number): Promise<void> => {
-    const result = await client.ask({
-      op: 'many',
-      host: server,
-      port: 82,
-      count,
-      parallel: 24,
-      largest,
-      seed: 3,
-    });
-    const { done, wrong } = result as { done: number; wrong: readonly string[] };
-    assert.deepEqual([done, wrong], [count, []]);
-  };
   const whole = async (puppet: Puppet, seed: number, bytes: number) => ({
     bytes,
     digest: await puppet.ask({ op: 'digest', seed, bytes }),
   });
 
   before(async () => {
-    datapath = open(true);
-    assert.deepEqual(datapath.acceleration, { kind: 'on' });
-    datapath.maps.pairs.set({ egressSet: noSet, ingressSet: set }, { proxyPort: proxyPort(port) });
-    redirect();
-    const config = join(folder, 'envoy.json');
-    writeFileSync(config, JSON.stringify(tcpProxy({ port, mark: marks.proxy })));
-    const words = ['-c', config, '--concurrency', '2', '--disable-hot-restart', '--log-level', 'error'];
-    tune('alpha', ownPorts);
-    envoy = spawn(envoyBinary, words, { stdio: 'inherit' });
-    client = openPuppet(lab, 'alpha');
-    web = openPuppet(lab, 'beta');
-    await web.ask({ op: 'listen', name: 'plain', port: 80 });
-    await web.ask({ op: 'listen', name: 'blocking', port: 81 });
-    await web.ask({ op: 'listen', name: 'echoes', port: 82 });
-    await web.ask({ op: 'listen', name: 'both', port: 83, host: '::' });
-    await web.ask({ op: 'echoes', name: 'echoes' });
-    await untilListening(port);
+    proxied = await openProxiedLab(lab);
+    ({ client, web, establish, counted } = proxied);
+    assert.deepEqual(proxied.datapath().acceleration, { kind: 'on' });
     // A connection to a port, and the acknowledgement of what its server said, show how that reads.
     for (let joined = 0; joined < 4; ) joined = (await counted(async () => void (await establish()))).joined;
   });
 
-  after(async () => {
-    await Promise.all([client.close(), web.close()]);
-    envoy.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
-  });
+  after(() => proxied.close());
 
   test('messages go around TCP in both directions', async () => {
     const counts = await counted(async () => {
@@ -173,12 +69,12 @@ describe('acceleration', () => {
   });
 
   test('connections without L7 stay out', async () => {
-    redirect('allow');
+    proxied.permit('allow');
     const counts = await counted(async () => {
       const [near, far] = await establish();
       assert.equal(await carry(client, near, web, far, 'direct'), 'direct');
     });
-    redirect();
+    proxied.permit();
     assert.deepEqual([counts.joined, counts.accelerated], [0, 0]);
   });
 
@@ -299,6 +195,36 @@ describe('acceleration', () => {
     assert.deepEqual([counts.joined, counts.blocking], [1, 2], 'only the proxy towards the server');
   });
 
+  test('a client that reads blocking once it is connected leaves, and signals work as ever', async () => {
+    const [near, far] = await establish();
+    const counts = await counted(async () => {
+      await client.ask({ op: 'block', name: near });
+      assert.equal(await carry(client, near, web, far, 'what now?'), 'what now?');
+      assert.equal(await carry(web, far, client, near, 'by TCP'), 'by TCP');
+      const interrupted = client.ask({ op: 'recv_blocking', name: near });
+      await client.signalled();
+      await web.ask({ op: 'send', name: far, text: 'after the signal' });
+      assert.equal(await interrupted, 'after the signal');
+    });
+    assert.equal(counts.left, 1);
+    assert.ok(counts.blocking >= 2, JSON.stringify(counts));
+  });
+
+  test('who wants timestamps sends by TCP', async () => {
+    const [near, far] = await establish();
+    await client.ask({ op: 'set', name: near, option: [1, 37, 0x12] });
+    const counts = await counted(async () => {
+      assert.equal(await carry(client, near, web, far, 'when?'), 'when?');
+    });
+    assert.ok(counts.unfit > 0, JSON.stringify(counts));
+  });
+
+  test('a server that listens for MPTCP, as those in Go do', async () => {
+    const [near, far] = await establish('mptcp');
+    assert.equal(await carry(client, near, web, far, 'over one path'), 'over one path');
+    assert.equal(await carry(web, far, client, near, 'and back'), 'and back');
+  });
+
   test('a reader that is slow gets every byte, and its memory is bounded', async () => {
     const [near, far] = await establish();
     const counts = await counted(async () => {
@@ -336,39 +262,30 @@ describe('acceleration', () => {
     assert.ok(counts.held > 0, JSON.stringify(counts));
   });
 
-  test('bulk in both directions at once, byte for byte', async () => {
-    const [near, far] = await establish();
-    const bytes = 100_000_000;
-    await client.ask({ op: 'drain', name: near, as: 'down' });
-    await web.ask({ op: 'drain', name: far, as: 'up' });
-    await client.ask({ op: 'pour', name: near, as: 'pour', seed: 1, bytes });
-    await web.ask({ op: 'pour', name: far, as: 'pour', seed: 2, bytes });
-    assert.deepEqual(await web.ask({ op: 'join', as: 'up' }), await whole(web, 1, bytes));
-    assert.deepEqual(await client.ask({ op: 'join', as: 'down' }), await whole(client, 2, bytes));
-  });
-
-  test('many short connections of 0 to 1 MB, half-closed, byte for byte', async () => {
-    const counts = await counted(() => many(1500, 1_000_000));
-    assert.ok(counts.accelerated > 1500, JSON.stringify(counts));
-  });
+  // make bench-acceleration does more of each.
+  for (const [name, load] of Object.entries(loads))
+    test(`${name}, byte for byte`, async () => {
+      const counts = await counted(async () => {
+        assert.deepEqual(await load(proxied, lab, defaultSizes), []);
+      });
+      assert.ok(counts.accelerated > 100, JSON.stringify(counts));
+    });
 
   test('clients and legs of the proxy with one 4-tuple, accelerated and not', async () => {
     // 24 of either at a time and 36 ports: most are shared. TIME_WAIT, which would use them up, is left out.
     for (const place of ['alpha', 'node'] as const)
-      tune(place, 'net.ipv4.ip_local_port_range=40000 40035', 'net.ipv4.tcp_max_tw_buckets=0');
+      proxied.tune(place, 'net.ipv4.ip_local_port_range=40000 40035', 'net.ipv4.tcp_max_tw_buckets=0');
     for (const accelerate of [false, true]) {
-      datapath.close();
-      datapath = open(accelerate);
-      redirect();
-      await many(2000, 20_000);
+      proxied.reopen(accelerate);
+      assert.deepEqual(await proxied.many(2000, 20_000), []);
     }
-    tune('alpha', ownPorts, 'net.ipv4.tcp_max_tw_buckets=4096');
-    tune('node', 'net.ipv4.ip_local_port_range=32768 60999', 'net.ipv4.tcp_max_tw_buckets=4096');
+    proxied.tune('alpha', ownPorts, 'net.ipv4.tcp_max_tw_buckets=4096');
+    proxied.tune('node', 'net.ipv4.ip_local_port_range=32768 60999', 'net.ipv4.tcp_max_tw_buckets=4096');
   });
 
   test('a policy that still permits: accelerated as before, none is reset', async () => {
     const [near, far] = await establish();
-    redirect();
+    proxied.permit();
     const counts = await counted(async () => {
       assert.equal(await carry(client, near, web, far, 'under the next'), 'under the next');
       assert.equal(await carry(web, far, client, near, 'so am I'), 'so am I');
@@ -376,39 +293,9 @@ describe('acceleration', () => {
     assert.deepEqual([counts.accelerated, counts.stale], [4, 0]);
   });
 
-  test('processes killed in mid-stream: the other end is told', async () => {
-    const doomed = openPuppet(lab, 'alpha');
-    await doomed.ask({ op: 'connect', name: 'doomed', host: server, port: 80 });
-    await web.ask({ op: 'accept', name: 'widow', on: 'plain' });
-    await doomed.ask({ op: 'send', name: 'doomed', text: 'last words' });
-    assert.equal(await web.ask({ op: 'recv', name: 'widow' }), 'last words');
-    await doomed.kill();
-    const end = await web.ask({ op: 'recv', name: 'widow' }).catch((error: Error) => error.message);
-    assert.match(String(end), /^$|ECONNRESET/);
-  });
-
-  test('permission revoked in mid-stream: no byte after it, and both ends are reset', async () => {
-    await client.ask({ op: 'busy', host: server, port: 82, count: 200, as: 'busy' });
-    redirect('deny');
-    const revokedAtNs = process.hrtime.bigint();
-    const { living, last } = (await client.ask({ op: 'join', as: 'busy' })) as {
-      living: number;
-      last: number[];
-    };
-    redirect();
-    assert.equal(living, 0);
-    assert.deepEqual(
-      last.filter((sentAt) => BigInt(Math.round(sentAt)) >= revokedAtNs),
-      [],
-      'no message that was sent after it got an answer',
-    );
-  });
-
   test('the next agent takes over, with acceleration and without; a removal loses no byte', async () => {
     const [near, far] = await establish();
-    datapath.close();
-    datapath = open(true);
-    redirect();
+    proxied.reopen(true);
     const counts = await counted(async () => {
       assert.equal(await carry(client, near, web, far, 'over a restart'), 'over a restart');
     });
@@ -416,21 +303,17 @@ describe('acceleration', () => {
 
     await web.ask({ op: 'send', name: far, text: 'unread while it goes' });
     await client.ask({ op: 'wait_events', name: near, events: 1 });
-    datapath.close();
-    datapath = open(false);
-    redirect();
-    assert.deepEqual(datapath.acceleration, { kind: 'off', reason: 'switched off' });
+    proxied.reopen(false);
+    assert.deepEqual(proxied.datapath().acceleration, { kind: 'off', reason: 'switched off' });
     assert.equal(await client.ask({ op: 'recv', name: near }), 'unread while it goes');
     assert.equal(await carry(client, near, web, far, 'by TCP'), 'by TCP');
     assert.equal(await carry(web, far, client, near, 'and back'), 'and back');
 
-    datapath.close();
-    datapath = open(true);
-    redirect();
+    proxied.reopen(true);
     const [near2, far2] = await establish();
     await web.ask({ op: 'send', name: far2, text: 'unread while all goes' });
     await client.ask({ op: 'wait_events', name: near2, events: 1 });
-    datapath.remove();
+    proxied.datapath().remove();
     assert.equal(await client.ask({ op: 'recv', name: near2 }), 'unread while all goes');
   });
 });

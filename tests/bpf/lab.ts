@@ -76,7 +76,13 @@ export function enterLab(file: string): string {
     build(lab);
     const run = spawnSync(
       'nsenter',
-      [`--net=${namespacePath(lab, 'node')}`, process.execPath, ...process.execArgv, file],
+      [
+        `--net=${namespacePath(lab, 'node')}`,
+        process.execPath,
+        ...process.execArgv,
+        file,
+        ...process.argv.slice(2),
+      ],
       { stdio: 'inherit', env: { ...process.env, [labVariable]: lab } },
     );
     status = run.status;
