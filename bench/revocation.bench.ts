@@ -1,17 +1,17 @@
 // How long a connection lives on after its permission has gone: from the change of the policy file to the last byte that
-// comes through, on 1,000 open connections, busy and idle, through the proxy and not. And what a rule that only allows
-// more does to them.
+// comes through, on 1,000 open connections, busy and idle, through the proxy and not, accelerated and plain, in both
+// families. And what a rule that only allows more does to them.
 // `node bench/revocation.bench.ts [ROUNDS] [CONNECTIONS]`
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { DEATHSTAR, setStage, stageNames } from '@weir/agent';
+import { DEATHSTAR, DEATHSTAR6, type Stage, setStage, stageNames } from '@weir/agent';
 import { writeResult } from './result.ts';
 import type { ConnectionReport } from './revocation/clients.ts';
 import { table } from './table.ts';
 
-const rounds = Number(process.argv[2] ?? '5');
+const rounds = Number(process.argv[2] ?? '3');
 const connections = Number(process.argv[3] ?? '1000');
 /** Ports of the Death Star: one goes through the proxy, one does not. */
 const PROXIED = 80;
@@ -42,81 +42,97 @@ interface Sample {
   readonly ms: number;
 }
 
-const names = stageNames(`revoke${process.pid}`);
-const stage = await setStage(names);
 const samples: Sample[] = [];
 let endedByAllow = 0;
 let passedAfter = 0;
-try {
-  for (let round = 0; round < rounds; round += 1) {
-    stage.savePolicy('deathstar.yaml', policy('deathstar', 'empire'));
-    await stage.sync();
-    const clients = await openClients();
-    stage.savePolicy('more.yaml', policy('more', 'alliance'));
-    await stage.sync();
-    await settled();
-    endedByAllow += (await clients.report()).filter(({ endedUs }) => endedUs !== null).length;
-
-    const changedUs = Number(process.hrtime.bigint() / 1000n);
-    stage.savePolicy('deathstar.yaml', policy('deathstar', 'alliance', false));
-    await settled();
-    const reports = await clients.report();
-    clients.tell('try');
-    await settled();
-    const after = await clients.report();
-    passedAfter += after.filter(
-      ({ lastByteUs }, index) => lastByteUs > (reports[index]?.lastByteUs ?? 0),
-    ).length;
-    for (const { port, busy: wasBusy, lastByteUs, endedUs } of reports) {
-      const way = port === PROXIED ? 'proxied' : 'direct';
-      samples.push({
-        kind: `${way}, ${wasBusy ? 'busy' : 'idle'}`,
-        ms: Math.max(0, lastByteUs - changedUs) / 1000,
-      });
-      if (port === PROXIED)
-        samples.push({
-          kind: 'proxied, closed',
-          ms: endedUs === null ? Number.POSITIVE_INFINITY : (endedUs - changedUs) / 1000,
-        });
-    }
-    clients.close();
-    stage.removePolicy('more.yaml');
+for (const accelerated of [false, true]) {
+  const stage = await setStage(
+    stageNames(`revoke${process.pid}${accelerated ? 'a' : 'p'}`),
+    accelerated ? ['--accelerate'] : [],
+  );
+  try {
+    for (let round = 0; round < rounds; round += 1)
+      for (const address of [DEATHSTAR, DEATHSTAR6]) await revoke(stage, address, accelerated);
+    const { acceleration, accelerationCounters } = (await stage.status()).datapath;
+    if (acceleration.kind === 'off' && accelerated) throw new Error(acceleration.reason);
+    if (accelerated && (accelerationCounters['accelerated'] ?? 0) < connections)
+      throw new Error(`little went around TCP: ${JSON.stringify(accelerationCounters)}`);
+  } finally {
+    await stage.strike();
   }
-} finally {
-  await stage.strike();
 }
 
-const quantile = (kind: string, part: number): number => {
+/** Opens connections, allows more, then revokes, and samples what became of them. */
+async function revoke(stage: Stage, address: string, accelerated: boolean): Promise<void> {
+  stage.savePolicy('deathstar.yaml', policy('deathstar', 'empire'));
+  await stage.sync();
+  const clients = await openClients(stage, address);
+  stage.savePolicy('more.yaml', policy('more', 'alliance'));
+  await stage.sync();
+  await settled();
+  endedByAllow += (await clients.report()).filter(({ endedUs }) => endedUs !== null).length;
+
+  const changedUs = Number(process.hrtime.bigint() / 1000n);
+  stage.savePolicy('deathstar.yaml', policy('deathstar', 'alliance', false));
+  await settled();
+  const reports = await clients.report();
+  clients.tell('try');
+  await settled();
+  const after = await clients.report();
+  passedAfter += after.filter(
+    ({ lastByteUs }, index) => lastByteUs > (reports[index]?.lastByteUs ?? 0),
+  ).length;
+  const family = address === DEATHSTAR6 ? 'IPv6' : 'IPv4';
+  for (const { port, busy: wasBusy, lastByteUs, endedUs } of reports) {
+    const proxied = accelerated ? 'accelerated' : 'proxied';
+    const kind = `${family}, ${port === PROXIED ? proxied : 'direct'}`;
+    samples.push({
+      kind: `${kind}, ${wasBusy ? 'busy' : 'idle'}`,
+      ms: Math.max(0, lastByteUs - changedUs) / 1000,
+    });
+    if (port === PROXIED)
+      samples.push({
+        kind: `${kind}, closed`,
+        ms: endedUs === null ? Number.POSITIVE_INFINITY : (endedUs - changedUs) / 1000,
+      });
+  }
+  clients.close();
+  stage.removePolicy('more.yaml');
+}
+
+const isClosed = (kind: string): boolean => kind.endsWith('closed');
+const quantile = (part: number, among: (kind: string) => boolean): number => {
   const sorted = samples
-    .filter((sample) => sample.kind === kind)
+    .filter(({ kind }) => among(kind))
     .map(({ ms }) => ms)
     .sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 };
-const bytes = samples.filter(({ kind }) => kind !== 'proxied, closed');
-const all = bytes.map(({ ms }) => ms).sort((a, b) => a - b);
-const p99 = all[Math.floor(all.length * 0.99)] ?? Number.NaN;
+const row = (name: string, among: (kind: string) => boolean): string[] => [
+  name,
+  ...[0.5, 0.99, 1].map((part) => quantile(part, among).toFixed(1)),
+];
 const kinds = [...new Set(samples.map(({ kind }) => kind))].sort();
 
-console.log(`${connections} connections, ${rounds} rounds; milliseconds from the change of the file`);
+console.log(`${connections} connections, ${rounds} rounds of each; milliseconds from the change of the file`);
 console.log(
   table([
     ['connection', 'p50', 'p99', 'max'],
-    ...kinds.map((kind) => [kind, ...[0.5, 0.99, 1].map((part) => quantile(kind, part).toFixed(1))]),
-    [
-      'last byte, all',
-      all[Math.floor(all.length / 2)]?.toFixed(1) ?? '',
-      p99.toFixed(1),
-      all.at(-1)?.toFixed(1) ?? '',
-    ],
+    ...kinds.map((kind) => row(kind, (other) => other === kind)),
+    row('last byte, all', (kind) => !isClosed(kind)),
   ]),
 );
 console.log(
   `${endedByAllow} connections ended by a rule that allows more; ${passedAfter} answered after revocation`,
 );
+const p99 = (among: (kind: string) => boolean) =>
+  ({ value: quantile(0.99, among), unit: 'ms', better: 'lower' }) as const;
 writeResult('revocation', {
-  'last byte after revocation, p99': { value: p99, unit: 'ms', better: 'lower' },
-  'proxied connection closed, p99': { value: quantile('proxied, closed', 0.99), unit: 'ms', better: 'lower' },
+  'last byte after revocation, p99': p99((kind) => !isClosed(kind)),
+  'last byte after revocation, accelerated, p99': p99(
+    (kind) => kind.includes('accelerated') && !isClosed(kind),
+  ),
+  'proxied connection closed, p99': p99(isClosed),
   'ended by a rule that allows more': { value: endedByAllow, unit: 'connections', better: 'lower' },
   'answered after revocation': { value: passedAfter, unit: 'connections', better: 'lower' },
 });
@@ -126,7 +142,10 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
 }
 
-async function openClients(): Promise<{
+async function openClients(
+  stage: Stage,
+  address: string,
+): Promise<{
   report(): Promise<readonly ConnectionReport[]>;
   tell(command: string): void;
   close(): void;
@@ -134,7 +153,7 @@ async function openClients(): Promise<{
   const [program, ...enter] = stage.network.inPod('tiefighter');
   const script = join(import.meta.dirname, 'revocation/clients.ts');
   const kindsOf = [PROXIED, DIRECT].map((port) => `${port}:${busy}:${idle}`);
-  const child = spawn(program, [...enter, process.execPath, script, DEATHSTAR, ...kindsOf], {
+  const child = spawn(program, [...enter, process.execPath, script, address, ...kindsOf], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
