@@ -1,7 +1,7 @@
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { claimIndex, placeOf } from './claim-index.ts';
 import type { RequestLimits } from './limits.ts';
 import type { Listing } from './listing.ts';
-import type { Stored } from './stored.ts';
 
 /**
  * What a client says it has after a reconnect, `initial_resource_versions`: thousands of names, most
@@ -23,29 +23,27 @@ export interface ClaimMatch {
   readonly others: ReadonlyMap<string, string>;
 }
 
-interface Known {
-  readonly entry: Uint8Array;
-  readonly index: number;
-}
-
-const indexes = new WeakMap<Listing, ReadonlyMap<number, Known>>();
-const entries = new WeakMap<Stored, Uint8Array>();
-
-/** Claims in runs of serialized map fields, as they stand in a request. */
+/** Claims in runs of serialized map fields, as they stand in a request (`runEnd`). */
 export function claimsOf(runs: readonly Uint8Array[], limits: RequestLimits): Claims {
   return {
     some: runs.length > 0,
-    all: () => new Map(runs.flatMap((run) => [...bodies(run)].map((body) => decoded(body, limits)))),
+    all: () => {
+      const versions = new Map<string, string>();
+      for (const run of runs)
+        each(run, (from, to) => versions.set(...decoded(run.subarray(from, to), limits)));
+      return versions;
+    },
     against: (listing) => {
-      const index = indexOf(listing);
+      const index = claimIndex(listing);
       const current = new Uint8Array(listing.stored.length);
       const others = new Map<string, string>();
       for (const run of runs) {
-        for (const body of bodies(run)) {
-          const known = index.get(hashOf(body));
-          if (known !== undefined && Buffer.compare(known.entry, body) === 0) current[known.index] = 1;
-          else others.set(...decoded(body, limits));
-        }
+        const view = new DataView(run.buffer, run.byteOffset, run.byteLength);
+        each(run, (from, to) => {
+          const place = placeOf(index, view, from, to);
+          if (place >= 0) current[place] = 1;
+          else others.set(...decoded(run.subarray(from, to), limits));
+        });
       }
       return { current, others };
     },
@@ -54,34 +52,34 @@ export function claimsOf(runs: readonly Uint8Array[], limits: RequestLimits): Cl
 
 export const noClaims: Claims = claimsOf([], { nameBytes: 0 });
 
-function indexOf(listing: Listing): ReadonlyMap<number, Known> {
-  const known = indexes.get(listing);
-  if (known !== undefined) return known;
-  const index = new Map(
-    listing.stored.map((item, position) => {
-      const entry = entryOf(item);
-      return [hashOf(entry), { entry, index: position }] as const;
-    }),
-  );
-  indexes.set(listing, index);
-  return index;
+/**
+ * Where a run of length-delimited fields with the same one-byte tag ends that begins at `start`. Throws
+ * when the tag is longer, or a field goes beyond the message.
+ */
+export function runEnd(bytes: Uint8Array, start: number): number {
+  const tag = bytes[start] ?? 0x80;
+  if (tag >= 0x80) throw new Error('a field has a long tag');
+  let at = start;
+  do {
+    let length = 0;
+    let byte = 0x80;
+    for (let shift = 0; byte >= 0x80; shift += 7) {
+      at += 1;
+      if (shift > longestShift || at >= bytes.length) throw new Error('a field is cut short');
+      byte = bytes[at] ?? 0;
+      length |= (byte & 0x7f) << shift;
+    }
+    at += 1 + length;
+    if (at > bytes.length) throw new Error('a field is cut short');
+  } while (bytes[at] === tag);
+  return at;
 }
 
-function entryOf(item: Stored): Uint8Array {
-  const known = entries.get(item);
-  if (known !== undefined) return known;
-  const entry = new BinaryWriter()
-    .tag(1, WireType.LengthDelimited)
-    .string(item.resource.name)
-    .tag(2, WireType.LengthDelimited)
-    .string(item.resource.version)
-    .finish();
-  entries.set(item, entry);
-  return entry;
-}
+/** A length has at most four bytes here: no request is that large. */
+const longestShift = 21;
 
-/** The bodies of length-delimited fields with one-byte tags. The reader of the request checked the lengths. */
-function* bodies(run: Uint8Array): Generator<Uint8Array> {
+/** Calls `take` with the bounds of each field's body. */
+function each(run: Uint8Array, take: (from: number, to: number) => void): void {
   for (let at = 0; at < run.length; ) {
     at += 1;
     let length = 0;
@@ -91,20 +89,9 @@ function* bodies(run: Uint8Array): Generator<Uint8Array> {
       length |= (byte & 0x7f) << shift;
       if (byte < 0x80) break;
     }
-    yield run.subarray(at, at + length);
+    take(at, at + length);
     at += length;
   }
-}
-
-/** 53 bits, so that a Map compares numbers; equal hashes are compared by content. */
-function hashOf(bytes: Uint8Array): number {
-  let high = 0x811c9dc5;
-  let low = 0x9e3779b9;
-  for (const byte of bytes) {
-    high = Math.imul(high ^ byte, 0x01000193);
-    low = Math.imul(low + byte, 0x85ebca6b) ^ (low >>> 15);
-  }
-  return (high >>> 11) * 0x1_0000_0000 + (low >>> 0);
 }
 
 function decoded(body: Uint8Array, limits: RequestLimits): [name: string, version: string] {

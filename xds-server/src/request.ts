@@ -1,7 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { StatusSchema } from '@weir/xds-ts/google/rpc/status';
-import { type Claims, claimsOf } from './claims.ts';
+import { type Claims, claimsOf, runEnd } from './claims.ts';
 import type { Variant } from './events.ts';
 import type { RequestLimits } from './limits.ts';
 
@@ -48,10 +48,18 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
   const nodes: Uint8Array[] = [];
   const subscribe: string[] = [];
   const unsubscribe: string[] = [];
-  const claims: { readonly from: number; to: number }[] = [];
+  /** The long lists stand as runs of bytes, which are decoded only when they have to be. */
+  const names: Uint8Array[] = [];
+  const claims: Uint8Array[] = [];
   let [typeUrl, nonce, version] = ['', '', ''];
   let refusal: string | null = null;
-  let [from, to] = [0, 0];
+
+  function run(from: number, wireType: WireType): Uint8Array {
+    if (wireType !== WireType.LengthDelimited) throw new Error('a list of names or versions is none');
+    reader.pos = runEnd(bytes, from);
+    return bytes.subarray(from, reader.pos);
+  }
+
   while (reader.pos < reader.len) {
     const start = reader.pos;
     const [number, wireType] = reader.tag();
@@ -64,27 +72,14 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
         break;
       case field.names:
         if (variant === 'delta') subscribe.push(checked(reader.string(true), limits));
-        else {
-          // The list of a large subscription is one run of bytes; it is decoded only when it changed.
-          if (to !== start) {
-            subscribe.push(...namesIn(bytes.subarray(from, to), limits));
-            from = start;
-          }
-          reader.skip(wireType, number);
-          to = reader.pos;
-        }
+        else names.push(run(start, wireType));
         break;
       case field.unsubscribe:
         unsubscribe.push(checked(reader.string(true), limits));
         break;
-      case field.versions: {
-        if (wireType !== WireType.LengthDelimited) throw new Error('initial_resource_versions is no map');
-        reader.skip(wireType, number);
-        const run = claims.at(-1);
-        if (run?.to === start) run.to = reader.pos;
-        else claims.push({ from: start, to: reader.pos });
+      case field.versions:
+        claims.push(run(start, wireType));
         break;
-      }
       case field.nonce:
         nonce = reader.string(true);
         break;
@@ -100,14 +95,18 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
   }
   const node = (): Uint8Array => Buffer.concat(nodes);
   const common = { typeUrl, nonce, refusal, node };
-  if (variant === 'delta') {
-    const runs = claims.map((run) => bytes.subarray(run.from, run.to));
-    return { ...common, variant, subscribe, unsubscribe, claims: claimsOf(runs, limits) };
-  }
-  const run = bytes.subarray(from, to);
-  const names = (): readonly string[] => [...subscribe, ...namesIn(run, limits)];
-  return { ...common, variant, version, namesKey: subscribe.length === 0 ? run : bytes, names };
+  if (variant === 'delta')
+    return { ...common, variant, subscribe, unsubscribe, claims: claimsOf(claims, limits) };
+  return {
+    ...common,
+    variant,
+    version,
+    namesKey: names.length > 1 ? bytes : (names[0] ?? noNames),
+    names: () => names.flatMap((run) => namesIn(run, limits)),
+  };
 }
+
+const noNames = new Uint8Array(0);
 
 function namesIn(bytes: Uint8Array, limits: RequestLimits): readonly string[] {
   const reader = new BinaryReader(bytes);

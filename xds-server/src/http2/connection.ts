@@ -208,38 +208,50 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   function receive(chunk: Buffer): void {
     alive = true;
     if (closed) return;
-    const buffer = rest === null ? chunk : Buffer.concat([rest, chunk]);
-    rest = null;
-    let at = 0;
-    if (!greeted) {
-      const length = Math.min(buffer.length, preface.length);
-      if (buffer.compare(preface, 0, length, 0, length) !== 0) {
-        fail(errorCode.protocolError, 'this is no HTTP/2');
-        return;
-      }
-      if (length < preface.length) {
-        rest = buffer;
-        return;
-      }
-      greeted = true;
-      at = length;
-    }
     socket.cork();
-    while (!closed && buffer.length - at >= frameHeaderBytes) {
-      const length = buffer.readUIntBE(at, 3);
-      if (length > frameBytes) {
-        fail(errorCode.frameSizeError, `a frame of ${length} bytes`);
-        break;
-      }
-      const end = at + frameHeaderBytes + length;
-      if (end > buffer.length) break;
-      const id = buffer.readUInt32BE(at + 5) & largestStream;
-      take(buffer[at + 3] ?? 0, buffer[at + 4] ?? 0, id, buffer.subarray(at + frameHeaderBytes, end));
+    let at = 0;
+    while (!closed && at < chunk.length) {
+      // Of what was cut short only that one frame is copied, not all that came behind.
+      const begun = rest;
+      const end = Math.min(
+        at + (begun === null ? unitBytes(chunk, at) : unitBytes(begun, 0) - begun.length),
+        chunk.length,
+      );
+      const part = chunk.subarray(at, end);
+      const unit: Buffer = begun === null ? part : Buffer.concat([begun, part]);
       at = end;
+      rest = null;
+      if (!greeted) greet(unit);
+      else takeUnit(unit);
     }
     socket.uncork();
-    if (at < buffer.length) rest = buffer.subarray(at);
     if (socket.writableLength > unwrittenBytes) socket.pause();
+  }
+
+  /** Of the preface or frame that begins there, or of its header while that is not whole. */
+  function unitBytes(buffer: Buffer, at: number): number {
+    if (!greeted) return preface.length;
+    return buffer.length - at < frameHeaderBytes
+      ? frameHeaderBytes
+      : frameHeaderBytes + buffer.readUIntBE(at, 3);
+  }
+
+  function takeUnit(unit: Buffer): void {
+    const bytes = unitBytes(unit, 0);
+    if (bytes > frameHeaderBytes + frameBytes)
+      fail(errorCode.frameSizeError, `a frame of ${bytes - frameHeaderBytes} bytes`);
+    else if (unit.length < bytes) rest = unit;
+    else {
+      const id = unit.readUInt32BE(5) & largestStream;
+      take(unit[3] ?? 0, unit[4] ?? 0, id, unit.subarray(frameHeaderBytes));
+    }
+  }
+
+  function greet(begin: Buffer): void {
+    if (preface.compare(begin, 0, begin.length, 0, begin.length) !== 0)
+      fail(errorCode.protocolError, 'this is no HTTP/2');
+    greeted = begin.length === preface.length;
+    rest = greeted ? null : begin;
   }
 
   function take(type: number, flag: number, id: number, payload: Buffer): void {
