@@ -1,4 +1,5 @@
 import type { Listing } from './listing.ts';
+import { fieldBytes, writeText } from './wire.ts';
 
 /**
  * The entries of `initial_resource_versions` that a client with all of a listing would send, and a hash
@@ -45,9 +46,10 @@ function indexOf({ stored }: Listing): ClaimIndex {
     name: Buffer.byteLength(resource.name),
     version: Buffer.byteLength(resource.version),
   }));
-  const most = lengths.reduce((sum, { name, version }) => sum + name + version + 2 * fieldOverhead, 0);
-  const bytes = Buffer.allocUnsafeSlow(most);
-  const entries = new DataView(bytes.buffer, 0, most);
+  const bytes = Buffer.allocUnsafeSlow(
+    lengths.reduce((sum, { name, version }) => sum + fieldBytes(name) + fieldBytes(version), 0),
+  );
+  const entries = new DataView(bytes.buffer);
   const starts = new Uint32Array(stored.length + 1);
   const slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * stored.length + 1)));
   let at = 0;
@@ -61,22 +63,6 @@ function indexOf({ stored }: Listing): ClaimIndex {
     slots[slot] = place + 1;
   });
   return { entries, starts, slots };
-}
-
-/** Tag and length of a field, at the most. */
-const fieldOverhead = 6;
-
-function writeText(into: Buffer, at: number, field: number, text: string, length: number): number {
-  into[at] = (field << 3) | 2;
-  let next = at + 1;
-  let rest = length;
-  for (; rest >= 0x80; rest >>>= 7) {
-    into[next] = (rest & 0x7f) | 0x80;
-    next += 1;
-  }
-  into[next] = rest;
-  into.write(text, next + 1, 'utf8');
-  return next + 1 + length;
 }
 
 function hashOf(bytes: DataView, from: number, to: number): number {

@@ -401,7 +401,7 @@ export function createLedger(view: LedgerView): Ledger {
     exceptions: (batch) => {
       const kept = new Map([...sets, ...removals, ...suspects]);
       for (const { name, held } of quarantine.values()) kept.set(name, held);
-      for (const name of beforeOf(batch).keys()) kept.delete(name);
+      if (kept.size > 0) for (const name of beforeOf(batch).keys()) kept.delete(name);
       return kept;
     },
   };

@@ -1,11 +1,12 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, Server as TlsServer } from 'node:tls';
 import type { Peer } from './client.ts';
 import type { StatusSource } from './client-status.ts';
 import type { Clock } from './clock.ts';
 import { type Connection, createConnection, greeting } from './http2/connection.ts';
 import { acceptCall, type GrpcMethod, responseHeaders } from './http2/grpc-call.ts';
+import { createFirstBlocks } from './http2/hpack.ts';
 import type { Limits } from './limits.ts';
 import type { ListenAddress, Listening } from './server.ts';
 import { type DiscoveryMethod, discoveryMethods } from './services.ts';
@@ -42,9 +43,15 @@ export async function listenGrpc(address: ListenAddress, options: GrpcOptions): 
     ...statusMethods(options.status),
   ]);
   const connections = new Map<Socket, Connection>();
-  /** Those that are still at their TLS handshake, too. */
-  const sockets = new Set<Socket>();
-  const shared = { streams: limits.streams, greeting: greeting(limits.streams), responseHeaders };
+  /** Those at their TLS handshake. */
+  const handshakes = new Set<Socket>();
+  const shared = {
+    streams: limits.streams,
+    greeting: greeting(limits.streams),
+    responseHeaders,
+    firstBlocks: createFirstBlocks(),
+    soon: createAfterTurns(),
+  };
   const accept = (socket: Socket): void => {
     const peer = peerOf(socket);
     const connection = createConnection(socket, {
@@ -56,15 +63,17 @@ export async function listenGrpc(address: ListenAddress, options: GrpcOptions): 
     socket.on('close', () => connections.delete(socket));
   };
   const server = serverOf(address, limits, accept);
-  // A connection without a stream is of no use; what has none is closed at the second tick.
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
+  if (server instanceof TlsServer) {
+    server.on('connection', (socket: Socket) => {
+      handshakes.add(socket);
+      socket.on('close', () => handshakes.delete(socket));
+    });
+  }
   server.maxConnections = limits.streams;
   if (address.kind === 'unix') await rm(address.path, { force: true });
   const port = await bind(server, address);
   if (address.kind === 'unix') await chmod(address.path, address.mode ?? 0o600);
+  // A connection without a stream is of no use; what has none is closed at the second tick.
   let cancelTick: () => void;
   const tick = (): void => {
     cancelTick = clock.after(limits.keepaliveMs, tick);
@@ -81,13 +90,27 @@ export async function listenGrpc(address: ListenAddress, options: GrpcOptions): 
       const closed = new Promise<void>((done) => server.close(() => done()));
       for (const connection of connections.values()) connection.close();
       const cancel = clock.after(unwrittenMs, () => {
-        for (const socket of sockets) socket.destroy();
+        for (const socket of [...connections.keys(), ...handshakes]) socket.destroy();
       });
       await closed;
       cancel();
       if (address.kind === 'unix') await rm(address.path, { force: true });
     },
   });
+}
+
+/** Calls back after those that asked for a turn while the same input was read. */
+function createAfterTurns(): (callback: () => void) => void {
+  let due: (() => void)[] = [];
+  function run(): void {
+    const now = due;
+    due = [];
+    for (const callback of now) callback();
+  }
+  return (callback) => {
+    // Turns are given in the same phase, and may have been asked for later: hence a phase more.
+    if (due.push(callback) === 1) setImmediate(() => setImmediate(run));
+  };
 }
 
 function serverOf(address: ListenAddress, limits: Limits, accept: (socket: Socket) => void): Server {

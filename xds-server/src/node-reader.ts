@@ -9,6 +9,7 @@ export type NodeReader = (bytes: Uint8Array) => ClientNode;
 
 type Extensions = Pick<ClientNode, 'extensions' | 'extensionTypeUrls'>;
 
+const noExtensions: Extensions = { extensions: new Set<string>(), extensionTypeUrls: new Set<string>() };
 /** Of Node in base.proto. */
 const extensionsField = 9;
 /** Different builds of clients that are remembered. */
@@ -22,6 +23,7 @@ export function createNodeReader(): NodeReader {
   const builds = new Map<string, Extensions>();
 
   function extensionsOf(runs: readonly Uint8Array[]): Extensions {
+    if (runs.length === 0) return noExtensions;
     const hash = createHash('sha256');
     for (const run of runs) hash.update(run);
     const key = hash.digest('base64');

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { typeUrlOf } from '@weir/xds-ts';
 
@@ -31,9 +31,11 @@ export interface ResourceInput extends ResourceRef {
 
 /** A resource from bytes that are encoded already. */
 export function encodedResource({ typeUrl, name, value, ttlMs = null }: ResourceInput): Resource {
-  const hash = createHash('sha256').update(value);
-  if (ttlMs !== null) hash.update(`ttl ${ttlMs}`);
-  return Object.freeze({ typeUrl, name, value, ttlMs, version: hash.digest('hex').slice(0, 16) as Version });
+  const digest =
+    ttlMs === null
+      ? hash('sha256', value)
+      : createHash('sha256').update(value).update(`ttl ${ttlMs}`).digest('hex');
+  return Object.freeze({ typeUrl, name, value, ttlMs, version: digest.slice(0, 16) as Version });
 }
 
 /** A resource from a message of Envoy's API; the name is passed because types disagree on where it stands. */

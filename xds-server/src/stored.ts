@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Resource } from './resource.ts';
+import { fieldBytes, writeHead, writeText } from './wire.ts';
 
 /**
  * A resource as the store holds it, with everything around its bytes encoded once. A response is the
@@ -22,34 +23,54 @@ export interface Stored {
 }
 
 const resourceTypeUrl = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
+/** Of both responses, and of the content in a `Resource`. */
 const resourcesField = 2;
+const noTtl = new Uint8Array(0);
 
 /** Encodes what surrounds a resource's bytes on the wire (discovery.proto). */
 export function stored(resource: Resource, serial: number): Stored {
-  const { name, version, value } = resource;
-  const hash = createHash('sha256').update(name).update('\0').update(version).digest();
-  const any = new BinaryWriter()
-    .tag(1, WireType.LengthDelimited)
-    .string(resource.typeUrl)
-    .tag(2, WireType.LengthDelimited)
-    .uint32(value.length)
-    .finish();
-  const wrapped = new BinaryWriter()
-    .raw(identity(resource))
-    .tag(2, WireType.LengthDelimited)
-    .uint32(any.length + value.length)
-    .raw(any)
-    .finish();
-  const sotwHead = entry(any, value.length);
+  const { name, version, value, ttlMs } = resource;
+  const digest = hash('sha256', `${name}\0${version}`, 'buffer');
+  const { head, messageAt, anyAt } = headOf(resource);
+  const sotwHead = head.subarray(anyAt);
   return Object.freeze({
     kind: 'stored',
     resource,
     serial,
-    digest: [hash.readUInt32LE(0), hash.readUInt32LE(4)] as const,
-    deltaHead: entry(wrapped, value.length),
+    digest: [digest.readUInt32LE(0), digest.readUInt32LE(4)] as const,
+    deltaHead: head,
     sotwHead,
-    sotwTtlHead: resource.ttlMs === null ? sotwHead : entry(inResource(wrapped, value.length), value.length),
+    sotwTtlHead:
+      ttlMs === null ? sotwHead : entry(inResource(head.subarray(messageAt), value.length), value.length),
   });
+}
+
+/**
+ * Both heads in one: a delta entry is a `Resource` whose last field, an `Any`, stands under the same number
+ * as the entries of state-of-the-world, so that the end of the one is the other.
+ */
+function headOf({ name, version, typeUrl, value, ttlMs }: Resource): {
+  readonly head: Buffer;
+  /** Where the `Resource` begins, after tag and length. */
+  readonly messageAt: number;
+  /** Where the `Any` begins, with tag and length. */
+  readonly anyAt: number;
+} {
+  const nameBytes = Buffer.byteLength(name);
+  const versionBytes = Buffer.byteLength(version);
+  const typeBytes = Buffer.byteLength(typeUrl);
+  const ttl = ttlMs === null ? noTtl : ttlField(ttlMs);
+  const anyBytes = fieldBytes(typeBytes) + fieldBytes(value.length);
+  const messageBytes = fieldBytes(nameBytes) + fieldBytes(versionBytes) + ttl.length + fieldBytes(anyBytes);
+  const head = Buffer.allocUnsafeSlow(fieldBytes(messageBytes) - value.length);
+  const messageAt = writeHead(head, 0, resourcesField, messageBytes);
+  const versionAt = writeText(head, messageAt, 3, name, nameBytes);
+  const ttlAt = writeText(head, versionAt, 1, version, versionBytes);
+  head.set(ttl, ttlAt);
+  const anyAt = ttlAt + ttl.length;
+  const typeAt = writeHead(head, anyAt, resourcesField, anyBytes);
+  writeHead(head, writeText(head, typeAt, 1, typeUrl, typeBytes), 2, value.length);
+  return { head, messageAt, anyAt };
 }
 
 /** Delta: an entry that renews a TTL and carries no content: same name and version, no resource. */
@@ -63,13 +84,16 @@ export function entryBytes(item: Stored): number {
 }
 
 function identity({ name, version, ttlMs }: Resource): Uint8Array {
-  const writer = new BinaryWriter()
+  const identity = new BinaryWriter()
     .tag(3, WireType.LengthDelimited)
     .string(name)
     .tag(1, WireType.LengthDelimited)
     .string(version);
-  if (ttlMs === null) return writer.finish();
-  return writer
+  return ttlMs === null ? identity.finish() : identity.raw(ttlField(ttlMs)).finish();
+}
+
+function ttlField(ttlMs: number): Uint8Array {
+  return new BinaryWriter()
     .tag(6, WireType.LengthDelimited)
     .fork()
     .tag(1, WireType.Varint)

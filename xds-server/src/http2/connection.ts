@@ -17,7 +17,7 @@ import {
   settingsFrame,
   words,
 } from './frames.ts';
-import { createHpackDecoder } from './hpack.ts';
+import { createHpackDecoder, type FirstBlocks } from './hpack.ts';
 import { isBegun, isSent, nextFrames, type OutgoingMessage, outgoingMessage } from './message-frames.ts';
 import { type RequestHeaders, requestHeaders } from './request-headers.ts';
 
@@ -50,9 +50,13 @@ export interface ConnectionOptions {
   readonly streams: number;
   /** What `greeting` made of that number. */
   readonly greeting: Uint8Array;
+  /** Of all connections of a listener. */
+  readonly firstBlocks: FirstBlocks;
   /** A header block that stands before the first message. */
   readonly responseHeaders: Uint8Array;
   readonly accept: (stream: ServerStream, headers: RequestHeaders) => StreamReader;
+  /** Calls back when what came has been read and the streams that it woke had their turn. */
+  readonly soon: (callback: () => void) => void;
 }
 
 /** One HTTP/2 connection. */
@@ -98,6 +102,8 @@ const receiveWindow = 1024 * 1024;
 /** Streams that a peer may reset between two ticks; more is an attack (CVE-2023-44487). */
 const resetsPerTick = 500;
 const abandonedStreams = 1_000;
+/** Up to this size, what is said at once is copied into one piece; that is cheaper than a list. */
+const joinedBytes = 16 * 1024;
 /** With more than this unwritten, a peer that does not read is not read from. */
 const unwrittenBytes = 1024 * 1024;
 const keepalivePing = frame(frameType.ping, 0, 0, Buffer.from('are you?'));
@@ -127,7 +133,7 @@ export function greeting(streams: number): Uint8Array {
  * is bounded in header size, CONTINUATION frames, resets and what it leaves unread.
  */
 export function createConnection(socket: Socket, options: ConnectionOptions): Connection {
-  const decoder = createHpackDecoder(headerTableBytes, headerListBytes);
+  const decoder = createHpackDecoder(headerTableBytes, headerListBytes, options.firstBlocks);
   const streams = new Map<number, StreamState>();
   /** Streams that ended here first, so that the peer may not know yet. */
   const abandoned = new Set<number>();
@@ -145,6 +151,10 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   let alive = true;
   let pinged = false;
   let idle = false;
+  let receiving = false;
+  /** Frames that were said and not written yet. */
+  let said: Uint8Array[] = [];
+  let saidBytes = 0;
 
   socket.write(options.greeting);
   socket.on('data', receive);
@@ -170,11 +180,41 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     if (closed) return;
     goAway(code, lastStream, reason);
     lose(reason);
+    hangUp();
+  }
+
+  function hangUp(): void {
+    write();
     socket.destroySoon();
   }
 
+  /** Says frames; they go with what else is said while input is read, or at once. */
+  function say(frames: Uint8Array): void {
+    hold(frames);
+    if (!receiving) write();
+  }
+
+  function hold(frames: Uint8Array): void {
+    said.push(frames);
+    saidBytes += frames.length;
+  }
+
+  function write(): void {
+    const [first] = said;
+    if (first === undefined || !socket.writable) return;
+    if (said.length === 1) socket.write(first);
+    else if (saidBytes <= joinedBytes) socket.write(Buffer.concat(said, saidBytes));
+    else {
+      socket.cork();
+      for (const frames of said) socket.write(frames);
+      socket.uncork();
+    }
+    said = [];
+    saidBytes = 0;
+  }
+
   function goAway(code: ErrorCode, last: number, reason: string): void {
-    socket.write(frame(frameType.goAway, 0, 0, Buffer.concat([words(last, code), Buffer.from(reason)])));
+    say(frame(frameType.goAway, 0, 0, Buffer.concat([words(last, code), Buffer.from(reason)])));
   }
 
   /** What was on its way while the stream ended here is passed over; after its own end a peer says no more. */
@@ -190,7 +230,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       if (abandoned.size <= abandonedStreams) break;
       abandoned.delete(oldest);
     }
-    socket.write(frame(frameType.resetStream, 0, id, words(code)));
+    say(frame(frameType.resetStream, 0, id, words(code)));
   }
 
   function forget(stream: StreamState): void {
@@ -208,7 +248,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   function receive(chunk: Buffer): void {
     alive = true;
     if (closed) return;
-    socket.cork();
+    receiving = true;
     let at = 0;
     while (!closed && at < chunk.length) {
       // Of what was cut short only that one frame is copied, not all that came behind.
@@ -224,7 +264,10 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       if (!greeted) greet(unit);
       else takeUnit(unit);
     }
-    socket.uncork();
+    receiving = false;
+    // The answer to settings says nothing that a peer waits for: it may go with the first response.
+    if (said.length === 1 && said[0] === settingsAck) options.soon(write);
+    else write();
     if (socket.writableLength > unwrittenBytes) socket.pause();
   }
 
@@ -282,7 +325,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       case frameType.ping:
         if (id !== 0) fail(errorCode.protocolError, 'PING on a stream');
         else if (payload.length !== 8) fail(errorCode.frameSizeError, 'PING is not 8 bytes');
-        else if ((flag & flags.ack) === 0) socket.write(frame(frameType.ping, flags.ack, 0, payload));
+        else if ((flag & flags.ack) === 0) say(frame(frameType.ping, flags.ack, 0, payload));
         break;
       case frameType.windowUpdate:
         takeWindowUpdate(id, payload);
@@ -313,7 +356,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       return;
     }
     if (unreturned >= receiveWindow / 2) {
-      socket.write(frame(frameType.windowUpdate, 0, 0, words(unreturned)));
+      say(frame(frameType.windowUpdate, 0, 0, words(unreturned)));
       unreturned = 0;
     }
     const bytes = withoutPadding(flag, payload);
@@ -343,7 +386,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   /** A peer that does not take what is sent may not send either. */
   function returnWindow(stream: StreamState): void {
     if (stream.unreturned < receiveWindow / 2 || stream.queue !== null || stream.over) return;
-    socket.write(frame(frameType.windowUpdate, 0, stream.id, words(stream.unreturned)));
+    say(frame(frameType.windowUpdate, 0, stream.id, words(stream.unreturned)));
     stream.unreturned = 0;
   }
 
@@ -430,7 +473,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       {
         send: (parts) => send(stream, parts),
         end: (trailers, discard) => end(stream, trailers, discard),
-        congested: () => stream.queue !== null || socket.writableLength > unwrittenBytes,
+        congested: () => stream.queue !== null || socket.writableLength + saidBytes > unwrittenBytes,
       },
       headers,
     );
@@ -460,7 +503,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     for (let at = 0; at < payload.length; at += 6)
       takeSetting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
     if (closed) return;
-    socket.write(settingsAck);
+    say(settingsAck);
     flushAll();
   }
 
@@ -515,32 +558,31 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   function send(stream: StreamState, parts: readonly Uint8Array[]): void {
     if (stream.over || stream.trailers !== null) return;
     const message = outgoingMessage(parts, stream.id);
-    const { whole, bytes } = message;
+    if (!stream.answered) {
+      stream.answered = true;
+      hold(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
+    }
+    const { first, later, bytes } = message;
     if (stream.queue !== null) stream.queue.push(message);
-    else if (stream.answered && whole !== null && bytes <= sendWindow && bytes <= stream.sendWindow) {
+    else if (later.length === 0 && bytes <= sendWindow && bytes <= stream.sendWindow) {
       sendWindow -= bytes;
       stream.sendWindow -= bytes;
-      socket.write(whole);
+      hold(first.frames);
     } else {
       stream.queue = [message];
-      socket.cork();
-      if (!stream.answered) {
-        stream.answered = true;
-        socket.write(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
-      }
       flush(stream);
-      socket.uncork();
     }
+    if (!receiving) write();
   }
 
   /** Sends what the windows let through, and the trailers when nothing is left. */
   function flush(stream: StreamState): void {
-    const { id, queue } = stream;
+    const { queue } = stream;
     for (let first = queue?.[0]; queue !== null && first !== undefined; first = queue[0]) {
       const window = Math.min(sendWindow, stream.sendWindow);
       if (window <= 0) return;
-      const { frames, bytes } = nextFrames(first, id, window);
-      socket.write(frames);
+      const { frames, bytes } = nextFrames(first, window);
+      hold(frames);
       sendWindow -= bytes;
       stream.sendWindow -= bytes;
       stream.lingers = false;
@@ -572,10 +614,9 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
 
   function finish(stream: StreamState, trailers: Uint8Array): void {
     forget(stream);
-    socket.cork();
-    socket.write(frame(frameType.headers, flags.endHeaders | flags.endStream, stream.id, trailers));
+    hold(frame(frameType.headers, flags.endHeaders | flags.endStream, stream.id, trailers));
     if (!stream.peerEnded) reset(stream.id, errorCode.noError);
-    socket.uncork();
+    else if (!receiving) write();
   }
 
   return {
@@ -589,7 +630,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       if (closed) return;
       goAway(errorCode.noError, lastStream, '');
       lose('the server is shutting down');
-      socket.destroySoon();
+      hangUp();
     },
     tick: () => {
       resets = 0;
@@ -604,10 +645,10 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       else if (streams.size === 0 && idle) {
         goAway(errorCode.noError, lastStream, 'nothing was asked for');
         lose('idle');
-        socket.destroySoon();
+        hangUp();
       } else {
         pinged = !alive;
-        if (pinged) socket.write(keepalivePing);
+        if (pinged) say(keepalivePing);
       }
       alive = false;
       idle = streams.size === 0;

@@ -5,7 +5,21 @@ export type Header = readonly [name: string, value: string];
 /** Decodes header blocks of one connection, in their order (RFC 7541). */
 export interface HpackDecoder {
   /** Throws when the block is malformed or too large; the connection's state is lost then. */
-  readonly decode: (block: Uint8Array) => readonly Header[];
+  readonly decode: (block: Buffer) => readonly Header[];
+}
+
+/** What a connection's first header block says, and the table that it leaves behind. */
+export interface FirstBlock {
+  readonly headers: readonly Header[];
+  /** Newest first. */
+  readonly table: readonly Header[];
+  readonly tableLimit: number;
+}
+
+/** First header blocks of connections: clients of one kind all begin with the same bytes. */
+export interface FirstBlocks {
+  readonly find: (block: Buffer) => FirstBlock | undefined;
+  readonly remember: (block: Buffer, decoded: FirstBlock) => void;
 }
 
 /** Appendix A: names, with a value where the table has one. */
@@ -29,6 +43,7 @@ const staticTable: readonly Header[] = [
     .map((name): Header => [name, '']),
 ];
 
+const noHeader: Header = ['', ''];
 /** What an entry counts for besides its text (4.1). */
 const entryOverhead = 32;
 
@@ -40,25 +55,28 @@ function pairs(name: string, ...values: readonly string[]): readonly Header[] {
  * `tableBytes` is the dynamic table's limit as our settings say it. A list larger than `listBytes` is
  * refused while it is decoded: a small block can name a large entry many times.
  */
-export function createHpackDecoder(tableBytes: number, listBytes: number): HpackDecoder {
-  /** Newest first. */
-  const dynamic: Header[] = [];
+export function createHpackDecoder(
+  tableBytes: number,
+  listBytes: number,
+  firstBlocks: FirstBlocks,
+): HpackDecoder {
+  let begun = false;
+  /** Newest first. Connections that began alike share it until they differ. */
+  let dynamic: readonly Header[] = [];
   let size = 0;
   let limit = tableBytes;
 
   function evict(most: number): void {
-    while (size > most) {
-      const oldest = dynamic.pop();
-      if (oldest === undefined) return;
-      size -= sizeOf(oldest);
-    }
+    let kept = dynamic.length;
+    for (; size > most && kept > 0; kept -= 1) size -= sizeOf(dynamic[kept - 1] ?? noHeader);
+    if (kept < dynamic.length) dynamic = dynamic.slice(0, kept);
   }
 
   function remember(header: Header): void {
     const bytes = sizeOf(header);
     evict(limit - bytes);
     if (bytes > limit) return;
-    dynamic.unshift(header);
+    dynamic = [header, ...dynamic];
     size += bytes;
   }
 
@@ -69,67 +87,100 @@ export function createHpackDecoder(tableBytes: number, listBytes: number): Hpack
     return found;
   }
 
+  function decoded(block: Buffer): readonly Header[] {
+    const headers: Header[] = [];
+    let [at, total] = [0, 0];
+
+    function integer(prefixBits: number): number {
+      const mask = 2 ** prefixBits - 1;
+      const start = block[at];
+      if (start === undefined) throw new Error('a header block is cut short');
+      let value = start & mask;
+      at += 1;
+      if (value < mask) return value;
+      for (let shift = 0; ; shift += 7) {
+        const byte = block[at];
+        if (byte === undefined || shift > 21) throw new Error('a header integer is too long');
+        at += 1;
+        value += (byte & 0x7f) * 2 ** shift;
+        if (byte < 0x80) return value;
+      }
+    }
+
+    function text(): string {
+      const huffman = ((block[at] ?? 0) & 0x80) !== 0;
+      const length = integer(7);
+      const bytes = block.subarray(at, at + length);
+      if (bytes.length < length) throw new Error('a header string is cut short');
+      at += length;
+      return huffman ? decodeHuffman(bytes) : Buffer.from(bytes).toString('latin1');
+    }
+
+    function literal(prefixBits: number): Header {
+      const index = integer(prefixBits);
+      return [index === 0 ? text() : entry(index)[0], text()];
+    }
+
+    while (at < block.length) {
+      const first = block[at] ?? 0;
+      if (first >= 0x20 && first < 0x40) {
+        if (headers.length > 0) throw new Error('the header table changes its size too late');
+        limit = integer(5);
+        if (limit > tableBytes) throw new Error('the header table may not be that large');
+        evict(limit);
+        continue;
+      }
+      let header: Header;
+      if (first >= 0x80) header = entry(integer(7));
+      else if (first >= 0x40) {
+        header = literal(6);
+        remember(header);
+      } else header = literal(4);
+      total += sizeOf(header);
+      if (total > listBytes) throw new Error(`headers of more than ${listBytes} bytes`);
+      headers.push(header);
+    }
+    return headers;
+  }
+
   return {
     decode: (block) => {
-      const headers: Header[] = [];
-      let [at, total] = [0, 0];
-
-      function integer(prefixBits: number): number {
-        const mask = 2 ** prefixBits - 1;
-        const start = block[at];
-        if (start === undefined) throw new Error('a header block is cut short');
-        let value = start & mask;
-        at += 1;
-        if (value < mask) return value;
-        for (let shift = 0; ; shift += 7) {
-          const byte = block[at];
-          if (byte === undefined || shift > 21) throw new Error('a header integer is too long');
-          at += 1;
-          value += (byte & 0x7f) * 2 ** shift;
-          if (byte < 0x80) return value;
-        }
+      if (begun) return decoded(block);
+      begun = true;
+      const known = firstBlocks.find(block);
+      if (known === undefined) {
+        const headers = decoded(block);
+        firstBlocks.remember(block, { headers, table: dynamic, tableLimit: limit });
+        return headers;
       }
-
-      function text(): string {
-        const huffman = ((block[at] ?? 0) & 0x80) !== 0;
-        const length = integer(7);
-        const bytes = block.subarray(at, at + length);
-        if (bytes.length < length) throw new Error('a header string is cut short');
-        at += length;
-        return huffman ? decodeHuffman(bytes) : Buffer.from(bytes).toString('latin1');
-      }
-
-      function literal(prefixBits: number): Header {
-        const index = integer(prefixBits);
-        return [index === 0 ? text() : entry(index)[0], text()];
-      }
-
-      while (at < block.length) {
-        const first = block[at] ?? 0;
-        if (first >= 0x20 && first < 0x40) {
-          if (headers.length > 0) throw new Error('the header table changes its size too late');
-          limit = integer(5);
-          if (limit > tableBytes) throw new Error('the header table may not be that large');
-          evict(limit);
-          continue;
-        }
-        let header: Header;
-        if (first >= 0x80) header = entry(integer(7));
-        else if (first >= 0x40) {
-          header = literal(6);
-          remember(header);
-        } else header = literal(4);
-        total += sizeOf(header);
-        if (total > listBytes) throw new Error(`headers of more than ${listBytes} bytes`);
-        headers.push(header);
-      }
-      return headers;
+      dynamic = known.table;
+      limit = known.tableLimit;
+      size = dynamic.reduce((sum, header) => sum + sizeOf(header), 0);
+      return known.headers;
     },
   };
 }
 
 function sizeOf([name, value]: Header): number {
   return name.length + value.length + entryOverhead;
+}
+
+const rememberedBlocks = 32;
+const longestBlock = 512;
+
+export function createFirstBlocks(): FirstBlocks {
+  const known = new Map<string, FirstBlock>();
+  return {
+    find: (block) => (block.length > longestBlock ? undefined : known.get(block.toString('latin1'))),
+    remember: (block, decoded) => {
+      if (block.length > longestBlock) return;
+      known.set(block.toString('latin1'), decoded);
+      for (const oldest of known.keys()) {
+        if (known.size <= rememberedBlocks) break;
+        known.delete(oldest);
+      }
+    },
+  };
 }
 
 /** Encodes headers as literals that touch no table: small, stateless, the same for every connection. */

@@ -2,9 +2,10 @@ import { frame, frameBytes, frameHeaderBytes, frameType, writeHeader } from './f
 
 /** A gRPC message on its way out: its prefix and its parts, in DATA frames of one stream. */
 export interface OutgoingMessage {
-  /** All frames, when the message is one part. */
-  readonly whole: Buffer | null;
-  readonly parts: readonly FramedPart[];
+  readonly stream: number;
+  readonly first: FramedPart;
+  /** Put into frames when their turn comes, so that the first ones need not wait for all. */
+  readonly later: readonly Uint8Array[];
   /** Prefix and message. */
   readonly bytes: number;
   /** The part that is being sent, and how much of it is. */
@@ -30,7 +31,8 @@ const framedLater = new WeakMap<Uint8Array, FramedPart>();
 
 /** `parts` are shared: the frames of a part are made once for all streams with the same number. */
 export function outgoingMessage(parts: readonly Uint8Array[], stream: number): OutgoingMessage {
-  const [head = nothing, ...later] = parts;
+  const [head = nothing] = parts;
+  const later = parts.length > 1 ? parts.slice(1) : noParts;
   let messageBytes = head.length;
   for (const part of later) messageBytes += part.length;
   let first = framedFirst.get(head);
@@ -40,21 +42,20 @@ export function outgoingMessage(parts: readonly Uint8Array[], stream: number): O
     first = { ...framed(prefix, head, stream), messageBytes };
     framedFirst.set(head, first);
   }
-  const rest = later.map((part) => framedPart(part, stream));
-  return {
-    whole: rest.length === 0 ? first.frames : null,
-    parts: [first, ...rest],
-    bytes: prefixBytes + messageBytes,
-    part: 0,
-    sentBytes: 0,
-  };
+  return { stream, first, later, bytes: prefixBytes + messageBytes, part: 0, sentBytes: 0 };
 }
 
-function framedPart(part: Uint8Array, stream: number): FramedPart {
-  const known = framedLater.get(part);
+const noParts: readonly Uint8Array[] = Object.freeze([]);
+
+/** The part that is being sent; undefined: all are. */
+function currentPart({ stream, first, later, part }: OutgoingMessage): FramedPart | undefined {
+  if (part === 0) return first;
+  const bytes = later[part - 1];
+  if (bytes === undefined) return undefined;
+  const known = framedLater.get(bytes);
   if (known?.stream === stream) return known;
-  const made = framed(nothing, part, stream);
-  framedLater.set(part, made);
+  const made = framed(nothing, bytes, stream);
+  framedLater.set(bytes, made);
   return made;
 }
 
@@ -75,8 +76,8 @@ function framed(prefix: Uint8Array, body: Uint8Array, stream: number): FramedPar
   return { stream, frames, bytes };
 }
 
-export function isSent({ part, parts }: OutgoingMessage): boolean {
-  return part === parts.length;
+export function isSent({ part, later }: OutgoingMessage): boolean {
+  return part > later.length;
 }
 
 export function isBegun({ part, sentBytes }: OutgoingMessage): boolean {
@@ -86,12 +87,11 @@ export function isBegun({ part, sentBytes }: OutgoingMessage): boolean {
 /** Takes the next frames with at most this much payload; it is more than nothing. */
 export function nextFrames(
   message: OutgoingMessage,
-  stream: number,
   mostBytes: number,
 ): { readonly frames: Buffer; readonly bytes: number } {
-  const part = message.parts[message.part];
+  const part = currentPart(message);
   if (part === undefined) return { frames: nothing, bytes: 0 };
-  const { sentBytes } = message;
+  const { sentBytes, stream } = message;
   const left = part.bytes - sentBytes;
   const within = sentBytes % frameBytes;
   const at = Math.floor(sentBytes / frameBytes) * fullFrame;

@@ -13,8 +13,17 @@ const ofConnections: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/** By the list: the first one of a connection is shared by many. */
+const read = new WeakMap<readonly Header[], RequestHeaders | string>();
+
 /** What a well-formed request says, or why it is malformed (RFC 9113, 8.2 and 8.3). */
 export function requestHeaders(list: readonly Header[]): RequestHeaders | string {
+  const known = read.get(list) ?? headersOf(list);
+  read.set(list, known);
+  return known;
+}
+
+function headersOf(list: readonly Header[]): RequestHeaders | string {
   const headers = new Map<string, string>();
   let regular = false;
   for (const [name, value] of list) {
