@@ -32,6 +32,7 @@ type arrival struct {
 type fleet struct {
 	delta       bool
 	address     string
+	readBuffer  int
 	arrivals    chan arrival
 	failures    chan error
 	cancel      context.CancelFunc
@@ -46,7 +47,7 @@ type fleet struct {
 // newFleet makes the connections that streams share evenly; 0 gives each stream its own.
 func newFleet(run order, streams int, address string) (*fleet, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &fleet{delta: run.Delta, address: address, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx, cancels: map[int]context.CancelFunc{}}
+	f := &fleet{delta: run.Delta, address: address, readBuffer: run.ReadBuffer, arrivals: make(chan arrival, 1<<16), failures: make(chan error, 1<<16), cancel: cancel, context: ctx, cancels: map[int]context.CancelFunc{}}
 	count := run.Connections
 	if count == 0 {
 		count = streams
@@ -100,10 +101,14 @@ func (f *fleet) answer(to response) proto.Message {
 
 // dial makes one connection.
 func (f *fleet) dial() (*grpc.ClientConn, error) {
-	return grpc.NewClient("unix:"+f.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// A thousand clients at once overrun a listener's backlog; they come back quickly, as proxies do.
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 20 * time.Second, Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}}),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(1<<30), grpc.WaitForReady(true)))
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{}), grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(1<<30), grpc.WaitForReady(true))}
+	if f.readBuffer > 0 {
+		options = append(options, grpc.WithReadBufferSize(f.readBuffer))
+	}
+	return grpc.NewClient("unix:"+f.address, options...)
 }
 
 // open runs one stream until it is cancelled, acknowledging what comes.
@@ -232,11 +237,13 @@ type order struct {
 	Delta    bool   `json:"delta"`
 	Streams  int    `json:"streams"`
 	// 0: each stream has its own, as proxies do.
-	Connections int           `json:"connections"`
-	Resources   int           `json:"resources"`
-	Bytes       int           `json:"bytes"`
-	Rounds      int           `json:"rounds"`
-	For         time.Duration `json:"forNanoseconds"`
+	Connections int `json:"connections"`
+	// Of each connection; 0: gRPC's own choice.
+	ReadBuffer int           `json:"readBuffer"`
+	Resources  int           `json:"resources"`
+	Bytes      int           `json:"bytes"`
+	Rounds     int           `json:"rounds"`
+	For        time.Duration `json:"forNanoseconds"`
 }
 
 // figures of one run; what a scenario does not measure is left out.
@@ -280,11 +287,13 @@ func push(run order, address string, control *control) (figures, error) {
 		return nil, err
 	}
 	defer fleet.close()
+	driverIdle := ownStats().CPUMilliseconds
 	begin := time.Now()
 	if err := fleet.load(run); err != nil {
 		return nil, err
 	}
 	loaded := time.Since(begin)
+	loadDriver := ownStats().CPUMilliseconds - driverIdle
 	before, err := control.stats()
 	if err != nil {
 		return nil, err
@@ -294,6 +303,7 @@ func push(run order, address string, control *control) (figures, error) {
 		perAnswer = 1
 	}
 	var times []float64
+	driverLoaded := ownStats().CPUMilliseconds
 	bytes := 0
 	begin = time.Now()
 	for revision := 1; time.Since(begin) < run.For || revision <= run.Rounds; revision++ {
@@ -309,6 +319,7 @@ func push(run order, address string, control *control) (figures, error) {
 		times = append(times, float64(time.Since(start).Microseconds())/1e3)
 	}
 	took := time.Since(begin)
+	pushDriver := ownStats().CPUMilliseconds - driverLoaded
 	after, err := control.stats()
 	if err != nil {
 		return nil, err
@@ -316,13 +327,15 @@ func push(run order, address string, control *control) (figures, error) {
 	pushes := float64(len(times) * run.Streams)
 	sort.Float64s(times)
 	return figures{
-		"firstLoadMs":        float64(loaded.Microseconds()) / 1e3,
-		"firstLoadCpuMs":     before.CPUMilliseconds - idle.CPUMilliseconds,
-		"pushesPerSecond":    pushes / took.Seconds(),
-		"cpuMicrosPerPush":   (after.CPUMilliseconds - before.CPUMilliseconds) * 1e3 / pushes,
-		"allHaveItMs":        times[len(times)/2],
-		"bytesPerPush":       float64(bytes) / pushes,
-		"kibibytesPerStream": float64(before.RSSBytes-idle.RSSBytes) / 1024 / float64(run.Streams),
+		"firstLoadMs":            float64(loaded.Microseconds()) / 1e3,
+		"firstLoadDriverCpuMs":   loadDriver,
+		"firstLoadCpuMs":         before.CPUMilliseconds - idle.CPUMilliseconds,
+		"pushesPerSecond":        pushes / took.Seconds(),
+		"cpuMicrosPerPush":       (after.CPUMilliseconds - before.CPUMilliseconds) * 1e3 / pushes,
+		"driverCpuMicrosPerPush": pushDriver * 1e3 / pushes,
+		"allHaveItMs":            times[len(times)/2],
+		"bytesPerPush":           float64(bytes) / pushes,
+		"kibibytesPerStream":     float64(before.RSSBytes-idle.RSSBytes) / 1024 / float64(run.Streams),
 	}, nil
 }
 

@@ -58,6 +58,10 @@ func (c *cursor) more() bool {
 }
 
 func (c *cursor) varint() (uint64, error) {
+	if value, length := protowire.ConsumeVarint(c.piece); length > 0 {
+		c.piece = c.piece[length:]
+		return value, nil
+	}
 	value := uint64(0)
 	for shift := 0; shift < 64; shift += 7 {
 		if !c.more() {
@@ -108,6 +112,11 @@ func readResponse(message mem.BufferSlice, withVersions bool) (response, error) 
 		length, err := c.varint()
 		if err != nil {
 			return read, err
+		}
+		if number := tag >> 3; number == 2 && !withVersions && length <= uint64(len(c.piece)) {
+			c.piece = c.piece[length:]
+			read.resources++
+			continue
 		}
 		kept := tag>>3 == 1 || tag>>3 == 5 || (tag>>3 == 2 && withVersions)
 		var value []byte
