@@ -25,7 +25,8 @@ export interface MutationRun {
 const fixed = { SessionId: 0, SessionEpoch: 0, ShareSessionEpoch: 0, ForgottenTopicsData: [] };
 /** Parts of requests whose topics are not asked for (`unasked` of the generator). */
 const unasked = ['ForgottenTopicsData', 'TopicPartitions'];
-const filteredKeys = [3, 9, 35, 46, 65, 69, 75, 77, 89, 90];
+/** APIs whose answers are filtered, and Fetch, whose answers go by whether its topics are still allowed. */
+const answeredKeys = [1, 3, 9, 35, 46, 65, 69, 75, 77, 89, 90];
 
 /** A generator of numbers (mulberry32). */
 export function randomOf(seed: number): (below: number) => number {
@@ -76,14 +77,22 @@ function mutate(frame: Buffer, random: (below: number) => number): Buffer {
 
 /**
  * Sends damaged requests and damaged answers through the built filter under rules that allow topic `orders` alone,
- * and looks at what comes out as a broker or a client would: no other topic may be in it.
+ * and looks at what comes out as a broker or a client would: no other topic may be in it. Now and then the rules
+ * change before an answer.
  */
 export function runMutations(count: number, seed: number): MutationRun {
   const random = randomOf(seed);
   const filter = loadWasmFilter();
-  filter.configure(
-    kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf('[{topic: orders}]') }),
-  );
+  const [one, three, none] = [
+    '[{topic: orders}]',
+    '[{topic: a}, {topic: b}, {topic: orders}]',
+    '[{topic: bills}]',
+  ].map((rules) => kafkaFilterConfig({ revision: '', id: 'c', egress: null, ingress: slotsOf(rules) })) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  filter.configure(one);
   teach(filter);
   const versions = everyVersion();
   const findings: string[] = [];
@@ -112,26 +121,31 @@ export function runMutations(count: number, seed: number): MutationRun {
           if (leak !== null) said(`the broker reads ${leak}`, damaged);
         }
       } else {
-        const key = filteredKeys[random(filteredKeys.length)]!;
+        const key = answeredKeys[random(answeredKeys.length)]!;
         const asked = versions.filter((each) => each.schema.apiKey === key);
-        const { schema: one, version: its } = asked[random(asked.length)]!;
+        const { schema: api, version: its } = asked[random(asked.length)]!;
+        const fetches = key === 1;
+        if (random(4) === 0) filter.configure(three);
         connection.request(
           requestFrame(
-            one,
+            api,
             its,
             index,
             'me',
-            sample(one.request, its, ['orders'], { Topics: null, TopicPartitions: null }),
+            sample(api.request, its, ['orders'], fetches ? fixed : { Topics: null, TopicPartitions: null }),
           ),
         );
-        const answer = responseFrame(one, its, index, sample(one.response, its, ['orders', 'secret']));
+        const topics = fetches ? ['orders'] : ['orders', 'secret'];
+        const answer = responseFrame(api, its, index, sample(api.response, its, topics));
         const damaged = random(4) === 0 ? answer : mutate(answer, random);
+        if (random(4) === 0) filter.configure([one, three, none][random(3)]!);
         const out = connection.answer(damaged);
+        filter.configure(one);
         if (out === null) closed += 1;
         else {
           if (out.length > 0) forwarded += 1;
-          const leak = leakInAnswer(one, its, out);
-          if (leak !== null) said(`the client of ${one.name} ${its} reads ${leak}`, damaged);
+          const leak = fetches ? null : leakInAnswer(api, its, out);
+          if (leak !== null) said(`the client of ${api.name} ${its} reads ${leak}`, damaged);
         }
       }
       connection.close();

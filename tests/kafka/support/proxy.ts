@@ -12,6 +12,7 @@ import {
   defaultLimits,
   type EnvoyResource,
   envoyBootstrap,
+  type KafkaFilter,
   type KafkaReport,
   listenersReady,
   type ProcessRecord,
@@ -43,15 +44,17 @@ export interface KafkaProxy {
   /** Adds a listener that is a TCP proxy and nothing else. */
   setPlain(listener: { readonly id: string; readonly port: number }): Promise<void>;
   log(): string;
+  /** Ends Envoy, and fails when the filter has trapped that is not there for it. */
   stop(): Promise<void>;
 }
 
-/** Starts server and Envoy, with one worker or more. */
+/** Starts server and Envoy, with one worker or more. A filter that is given may trap. */
 export async function startKafkaProxy(
   namespace: string,
   concurrency = 1,
-  kafkaFilter = readKafkaFilter(),
+  trapping: KafkaFilter | null = null,
 ): Promise<KafkaProxy> {
+  const kafkaFilter = trapping ?? readKafkaFilter();
   const settings: ProxySettings = {
     proxyMark: socketMark(0x100),
     ipv6: false,
@@ -144,7 +147,9 @@ export async function startKafkaProxy(
       await envoy.stop(5_000);
       await xds.close();
       await accessLog.close();
+      const [trap] = /.*Uncaught RuntimeError.*/.exec(readFileSync(at('envoy.log'), 'utf8')) ?? [];
       rmSync(directory, { recursive: true });
+      if (trap !== undefined && trapping === null) throw new Error(trap);
     },
   };
 }
