@@ -1,20 +1,16 @@
 /** Changed rules on connections that are open, and a filter that fails, in the real Envoy. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { readKafkaFilter } from '@weir/envoy-config';
 import { classId } from '@weir/l7-policy';
 import { until } from '../envoy-config/support/envoy-under-test.ts';
 import { makeNetwork, type TestNetwork } from '../envoy-config/support/network.ts';
 import { readResponse, requestFrame, type Structure, schemaOf } from './support/kafka-codec.ts';
 import { type KafkaProxy, startKafkaProxy } from './support/proxy.ts';
 import { slotsOf } from './support/rules.ts';
+import { trappingFilter } from './support/trapping-filter.ts';
 import { longPollMs } from './support/wire-peer.ts';
 import { startWirePeer, type WirePeer } from './support/wire-peer-handle.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 const port = 9092;
 const wanted = (topic: string) => ({
   id: classId('kafka'),
@@ -96,16 +92,12 @@ describe('rules that change', () => {
 });
 
 describe('a filter that traps', () => {
-  const directory = mkdtempSync(join(root, 'build/kafka-trap-'));
   let proxy: KafkaProxy;
   before(async () => {
-    proxy = await startKafkaProxy(network.proxy, 1, trappingFilter(directory));
+    proxy = await startKafkaProxy(network.proxy, 1, trappingFilter());
     await proxy.setClasses([wanted('orders')]);
   });
-  after(async () => {
-    await proxy?.stop();
-    rmSync(directory, { recursive: true });
-  });
+  after(() => proxy?.stop());
 
   test('opens nothing, and the next connection has a filter with the rules in force', async () => {
     assert.equal(await reaches('orders', 'bystander'), true);
@@ -118,32 +110,3 @@ describe('a filter that traps', () => {
     assert.equal(await reaches('orders', 'next'), false);
   });
 });
-
-/** The filter, with a trap in the way of a request that names a topic `trap`. */
-function trappingFilter(directory: string) {
-  const main = '../../envoy-config/kafka-filter/envoy/main';
-  const source = `
-export { proxy_abi_version_0_2_1, proxy_on_memory_allocate, proxy_on_vm_start, proxy_on_context_create,
-  proxy_on_configure, proxy_on_tick, proxy_on_new_connection, proxy_on_upstream_data,
-  proxy_on_downstream_connection_close, proxy_on_upstream_connection_close, proxy_on_done, proxy_on_log,
-  proxy_on_delete } from '${main}';
-import { proxy_on_downstream_data as take } from '${main}';
-import { DOWNSTREAM, readBuffer } from '../../envoy-config/kafka-filter/envoy/abi';
-export function proxy_on_downstream_data(context: u32, size: u32, end: u32): u32 {
-  if (String.UTF8.decode(readBuffer(DOWNSTREAM, 0, i32(size)).buffer).includes('trap')) unreachable();
-  return take(context, size, end);
-}
-`;
-  const [entry, out] = [join(directory, 'trap.ts'), join(directory, 'trap.wasm')];
-  writeFileSync(entry, source);
-  const flags = ['-O1', '--runtime', 'incremental', '--initialMemory', '2', '--exportStart', '_initialize'];
-  execFileSync(
-    `${root}/node_modules/.bin/asc`,
-    [entry, ...flags, '--use', 'abort=envoy-config/kafka-filter/envoy/main/onAbort', '-o', out],
-    {
-      cwd: root,
-      stdio: 'pipe',
-    },
-  );
-  return readKafkaFilter(out);
-}

@@ -15,6 +15,9 @@ import { extension, typedConfig } from '../typed-config.ts';
 import { type KafkaFilterInput, kafkaFilterConfig } from './filter-config.ts';
 import type { KafkaFilter } from './kafka-filter.ts';
 
+/** How soon a VM that has ended may end again and be made anew; until then its connections end. */
+const RELOAD_MS = 100;
+
 /**
  * Listener and filter of a Kafka class. The listener depends on id, port and settings only; the filter, which ECDS
  * carries under the same name, holds the rules. All classes share one VM a worker, where a new version of the rules
@@ -81,6 +84,7 @@ function extensionResource(input: KafkaFilterInput, filter: KafkaFilter): EnvoyR
     },
     configuration: create(AnySchema, { typeUrl: typeUrlOf(BytesValueSchema), value: configuration }),
     failurePolicy: FailurePolicy.FAIL_RELOAD,
+    reloadConfig: { backoff: { baseInterval: duration(RELOAD_MS) } },
   });
   const message = create(TypedExtensionConfigSchema, {
     name: input.id,
