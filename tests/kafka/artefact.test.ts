@@ -7,7 +7,7 @@ import { test } from 'node:test';
 
 const root = resolve(import.meta.dirname, '../..');
 
-test('the built filter has the pinned digest (after a change: envoy-config/scripts/build-kafka-filter --pin)', () => {
+test('the built filter has the pinned digest (after a change: npm run -w envoy-config build:kafka-filter -- --pin)', () => {
   const code = readFileSync(resolve(root, 'build/kafka-filter/kafka.wasm'));
   const pinned = readFileSync(resolve(root, 'envoy-config/kafka-filter/kafka.wasm.sha256'), 'utf8').trim();
   assert.equal(createHash('sha256').update(code).digest('hex'), pinned);
