@@ -227,6 +227,8 @@ int to_workload(struct __sk_buff *skb)
 	if (from_proxy) {
 		if (packet.protocol == IPPROTO_TCP && !opens(&packet))
 			return cut(skb, &packet, &standing, &decision, WEIR_PROXY_LEG_UNKNOWN, from_proxy);
+		if (!flow && (packet.part & PART_ANSWERS))
+			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
 		return open_flow(skb, &packet, &standing, &decision, WEIR_LEG);
 	}
 	if (!flow && packet.protocol == IPPROTO_TCP && !opens(&packet)) {

@@ -22,7 +22,7 @@ import {
 } from '../../l7-policy/policy-model.ts';
 import { fullPrefix, type KernelUnderTest } from '../conformance/kernel-under-test.ts';
 import { bpffs } from '../lab.ts';
-import { type Cast, makeFrame } from './make-frame.ts';
+import { type Cast, type Ends, makeFrame, makeSegment } from './make-frame.ts';
 import { type Random, randomOf } from './random.ts';
 import { type Frame, keyOf, readFrame, reverse, type Tuple } from './read-frame.ts';
 
@@ -30,6 +30,8 @@ import { type Frame, keyOf, readFrame, reverse, type Tuple } from './read-frame.
 export interface FuzzReport {
   readonly frames: number;
   readonly runs: number;
+  /** Connections through the proxy that were there from the start, each leg counted. */
+  readonly proxied: number;
   readonly passed: number;
   readonly dropped: number;
   /** Sent to the proxy, or round to be sent there. */
@@ -59,7 +61,7 @@ export function fuzz(
   interfaces: readonly Ifindex[],
   { frames, seed }: { readonly frames: number; readonly seed: number },
 ): FuzzReport {
-  const total = { frames: 0, runs: 0, passed: 0, dropped: 0, toProxy: 0 };
+  const total = { frames: 0, runs: 0, proxied: 0, passed: 0, dropped: 0, toProxy: 0 };
   const findings: string[] = [];
   const uplink = interfaces.at(-1)!;
   const runner = openPacketRunner({ instance, marks, bpffs, events: false });
@@ -83,9 +85,11 @@ export function fuzz(
       );
       const some = Array.from({ length: portsOfWorld }, () => random.of(ports));
       const world = createWorld(docs, pods, some, (pod) => linkOf.get(pod.address)!);
+      const proxied = openProxied(random, world, runner, marks, uplink);
+      total.proxied += proxied.length;
       for (let frame = 0; frame < framesOfWorld && total.frames < frames; frame += 1) {
         total.frames += 1;
-        const fault = oneFrame(random, world, runner, marks, uplink, total);
+        const fault = oneFrame(random, world, proxied, runner, marks, uplink, total);
         if (fault !== undefined) findings.push(`world ${number}: ${fault}`);
       }
     }
@@ -97,10 +101,59 @@ export function fuzz(
 
 type Totals = { -readonly [Name in Exclude<keyof FuzzReport, 'findings'>]: number };
 
+/** Connections of a world through the proxy that frames are to be of. */
+const proxiedOfWorld = 12;
+const syn = 0x02;
+
+/**
+ * Opens connections that the policy sends through the proxy, and the proxy's own to the server, some of which have the
+ * port of the client. Nobody listens: they are tracked all the same, and what is left of the proxy is its mark.
+ */
+function openProxied(
+  random: Random,
+  world: World,
+  runner: PacketRunner,
+  marks: DatapathMarks,
+  uplink: Ifindex,
+): readonly Ends[] {
+  const opened: Ends[] = [];
+  const { v4, v6, ports: some } = world.cast;
+  const redirected = [v4, v6].flatMap((addresses) =>
+    addresses.flatMap((source) =>
+      addresses.flatMap((destination) =>
+        some
+          .map((destinationPort) => ({ source, sourcePort: 0, destination, destinationPort }))
+          .filter((ends) => source !== destination && world.isRedirected({ ...ends, protocol: 6 })),
+      ),
+    ),
+  );
+  while (redirected.length > 0 && opened.length < proxiedOfWorld) {
+    const sourcePort = 1000 + random.below(4);
+    const ends = { ...random.of(redirected), sourcePort };
+    const opening = makeSegment(random, ends, syn);
+    const [client, server] = [world.podAt(ends.source), world.podAt(ends.destination)];
+    if (client !== undefined) {
+      const ifindex = world.linkOf(client);
+      runner.run(opening, { hook: 'from-workload', ifindex, cameThrough: ifindex });
+    } else if (server !== undefined) {
+      runner.run(opening, { hook: 'to-workload', ifindex: world.linkOf(server), cameThrough: uplink });
+    }
+    opened.push(ends);
+    if (server === undefined) continue;
+    const leg = { ...ends, sourcePort: random.once(4) ? sourcePort : 1000 + random.below(4) };
+    const place = { hook: 'to-workload', ifindex: world.linkOf(server), mark: marks.proxy } as const;
+    runner.run(makeSegment(random, leg, syn), place);
+    opened.push(leg);
+  }
+  for (const ends of opened) world.proxies({ ...ends, protocol: 6 });
+  return opened;
+}
+
 /** Leads one frame the way it would go; gives what went wrong. */
 function oneFrame(
   random: Random,
   world: World,
+  proxied: readonly Ends[],
   runner: PacketRunner,
   marks: DatapathMarks,
   uplink: Ifindex,
@@ -122,9 +175,29 @@ function oneFrame(
     `${Buffer.from(packet).toString('hex')} -> ${done.action} ${done.mark} ${Buffer.from(done.packet).toString('hex')} ` +
     JSON.stringify(readFrame(packet));
 
-  const sender = random.once(3) ? undefined : random.of(world.pods);
-  let packet = makeFrame(random, world.cast, sender === undefined ? undefined : world.addressesOf(sender));
+  const tracked = proxied.length > 0 && random.once(3) ? eitherWay(random, random.of(proxied)) : undefined;
+  const sender =
+    tracked !== undefined ? world.podAt(tracked.source) : random.once(3) ? undefined : random.of(world.pods);
+  const owned = sender === undefined ? undefined : world.addressesOf(sender);
+  let packet = tracked === undefined ? makeFrame(random, world.cast, owned) : makeSegment(random, tracked);
   let cameThrough: Ifindex | undefined;
+  if (random.once(tracked === undefined ? 20 : 3)) {
+    const frame = readFrame(packet);
+    const receiver = (frame.kind === 'ip' && world.podAt(frame.destination)) || random.of(world.pods);
+    const place: PacketPlace = {
+      hook: 'to-workload',
+      ifindex: world.linkOf(receiver),
+      mark: (mark | marks.proxy) >>> 0,
+    };
+    const done = run(packet, place);
+    if (done.action === 'round') return fault('the proxy is sent to itself', packet, place, done);
+    return done.action === 'drop' ||
+      world.mayComeFromProxy(receiver, frame) ||
+      // What the proxy says of a connection that nobody knows ends it, whoever has it: a bare reset.
+      isResetOf(frame, readFrame(done.packet))
+      ? undefined
+      : fault('passed from the proxy', packet, place, done);
+  }
   if (sender === undefined) {
     cameThrough = random.once(8) ? undefined : uplink;
     if (cameThrough !== undefined) {
@@ -173,6 +246,23 @@ function oneFrame(
     : undefined;
 }
 
+function isResetOf(frame: Frame, sent: Frame): boolean {
+  if (frame.kind !== 'ip' || sent.kind !== 'ip' || frame.tuple === undefined || sent.tuple === undefined)
+    return false;
+  return sent.isReset && keyOf(sent.tuple) === keyOf(frame.tuple);
+}
+
+function eitherWay(random: Random, ends: Ends): Ends {
+  if (random.once(2)) return ends;
+  const { source, sourcePort, destination, destinationPort } = ends;
+  return {
+    source: destination,
+    sourcePort: destinationPort,
+    destination: source,
+    destinationPort: sourcePort,
+  };
+}
+
 /** A policy, its workloads, and what has been let through so far. */
 interface World {
   readonly pods: readonly ModelEndpoint[];
@@ -185,6 +275,12 @@ interface World {
   mayReceive(pod: ModelEndpoint, frame: Frame, cameThrough: Ifindex | undefined): boolean;
   /** Its connection goes through the proxy. */
   mayReachProxy(frame: Frame): boolean;
+  /** From a socket with the proxy's mark, at the workload's own hook. */
+  mayComeFromProxy(pod: ModelEndpoint, frame: Frame): boolean;
+  /** A new connection goes through the proxy. */
+  isRedirected(tuple: Tuple): boolean;
+  /** Notes a connection of the proxy. */
+  proxies(tuple: Tuple): void;
   /** A reset that the programs made out of a segment of a connection that was known. */
   isOwnReset(frame: Frame, sent: Uint8Array): boolean;
 }
@@ -314,14 +410,31 @@ function createWorld(
       if (tuple === undefined) return false;
       return stands(tuple, 'redirected') || judge(tuple, 'both') === 'redirected';
     },
+    mayComeFromProxy(pod, frame) {
+      if (frame.kind === 'arp') return true;
+      if (frame.kind !== 'ip') return false;
+      if (isNeighbourMessage(frame)) return true;
+      if (byAddress.get(frame.destination) !== pod) return false;
+      if (frame.fragment === 'later') return fragments.has(fragmentOf(frame));
+      if (frame.tuple !== undefined && frame.quotes === undefined && stands(frame.tuple, 'redirected'))
+        return true;
+      // It opens connections on behalf of whom the policy lets; their answers go to it.
+      if (
+        frame.tuple !== undefined &&
+        frame.answers === undefined &&
+        judge(frame.tuple, 'both') !== 'denied'
+      ) {
+        known.add(`redirected ${keyOf(frame.tuple)}`);
+        known.add(`allowed ${keyOf(frame.tuple)}`);
+      }
+      return admit(frame, 'both');
+    },
+    isRedirected: (tuple) => judge(tuple, 'both') === 'redirected',
+    proxies: (tuple) => void known.add(`redirected ${keyOf(tuple)}`),
     isOwnReset(frame, sent) {
       if (frame.kind !== 'ip' || frame.tuple === undefined) return false;
-      const after = readFrame(sent);
-      if (after.kind !== 'ip' || after.tuple === undefined || !after.isReset || frame.isReset) return false;
-      return (
-        keyOf(after.tuple) === keyOf(frame.tuple) &&
-        (stands(frame.tuple, 'allowed') || stands(frame.tuple, 'redirected'))
-      );
+      if (frame.isReset || !isResetOf(frame, readFrame(sent))) return false;
+      return stands(frame.tuple, 'allowed') || stands(frame.tuple, 'redirected');
     },
   };
 

@@ -9,6 +9,14 @@ export interface Cast {
   readonly ports: readonly number[];
 }
 
+/** A TCP connection that frames are to be of; addresses of one family. */
+export interface Ends {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+}
+
 const protocols = [6, 6, 6, 6, 17, 17, 1, 58, 132, 47, 0, 255] as const;
 const tcpFlags = [0x02, 0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0x14, 0x00, 0xff] as const;
 
@@ -25,6 +33,45 @@ export function makeFrame(
   return random.once(3) ? mutate(random, frame) : frame;
 }
 
+/** A segment between these ends, with any flags, or with those given and then as it should be. */
+export function makeSegment(
+  random: Random,
+  { source, destination, ...ports }: Ends,
+  flags?: number,
+): Uint8Array {
+  const family = source.includes(':') ? 'v6' : 'v4';
+  const segment = [
+    ...be16(ports.sourcePort),
+    ...be16(ports.destinationPort),
+    ...fill(random, 8),
+    0x50,
+    flags ?? random.of(tcpFlags),
+    ...fill(random, 6 + random.below(24)),
+  ];
+  const packet = flags === undefined ? ipOf(random, family) : plainIpOf(family);
+  const frame = ethernetOf(random, family, packet(6, segment, source, destination));
+  return flags === undefined && random.once(3) ? mutate(random, frame) : frame;
+}
+
+type Ip = (protocol: number, payload: readonly number[], source: string, destination: string) => number[];
+
+/** With options, fragments, extension headers. */
+function ipOf(random: Random, family: 'v4' | 'v6'): Ip {
+  return (...words) => (family === 'v4' ? ipv4 : ipv6)(random, ...words);
+}
+
+/** Without. */
+function plainIpOf(family: 'v4' | 'v6'): Ip {
+  return ipOf({ below: () => 0, once: () => false, of: (items) => items[0]! }, family);
+}
+
+function ethernetOf(random: Random, family: 'v4' | 'v6', packet: readonly number[]): Uint8Array {
+  const macs = fill(random, 12);
+  const tags = random.once(20) ? [0x81, 0x00, 0, random.below(256)] : [];
+  const type = family === 'v4' ? [0x08, 0x00] : [0x86, 0xdd];
+  return Uint8Array.from([...macs, ...tags, ...type, ...packet]);
+}
+
 function wholeFrame(
   random: Random,
   cast: Cast,
@@ -32,17 +79,10 @@ function wholeFrame(
   source: string,
   destination: string,
 ): Uint8Array {
-  const macs = Array.from({ length: 12 }, () => random.below(256));
-  if (random.once(60)) return Uint8Array.from([...macs, 0x08, 0x06, ...arp(random, cast)]);
+  if (random.once(60)) return Uint8Array.from([...fill(random, 12), 0x08, 0x06, ...arp(random, cast)]);
   const protocol = random.once(40) ? random.below(256) : random.of(protocols);
   const payload = transport(random, cast, protocol, family, source, destination);
-  const packet =
-    family === 'v4'
-      ? ipv4(random, protocol, payload, source, destination)
-      : ipv6(random, protocol, payload, source, destination);
-  const tags = random.once(20) ? [0x81, 0x00, 0, random.below(256)] : [];
-  const type = family === 'v4' ? [0x08, 0x00] : [0x86, 0xdd];
-  return Uint8Array.from([...macs, ...tags, ...type, ...packet]);
+  return ethernetOf(random, family, ipOf(random, family)(protocol, payload, source, destination));
 }
 
 function transport(
