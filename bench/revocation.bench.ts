@@ -1,6 +1,7 @@
 // How long a connection lives on after its permission has gone: from the change of the policy file to the last byte that
 // comes through, on 1,000 open connections, busy and idle, through the proxy and not, accelerated and plain, in both
-// families. And what a rule that only allows more does to them.
+// families; and the same where the new policy needs a class that is new to the proxy, for which it waits for Envoy, on
+// purpose. And what a rule that only allows more does to them.
 // `node bench/revocation.bench.ts [ROUNDS] [CONNECTIONS]`
 
 import { spawn } from 'node:child_process';
@@ -22,17 +23,17 @@ const idle = Math.round(connections / 2) - busy;
 /** Long after the slowest of them. */
 const SETTLED_MS = 1_500;
 
-/** With rules for HTTP, or for layer 4 alone: a version that needs a class of its own waits for Envoy, on purpose. */
-const policy = (name: string, org: string, http = true): string => `apiVersion: cilium.io/v2
+/** For labels of peers, with rules for HTTP or for layer 4 alone. Other peers are another class. */
+const policy = (name: string, orgs: readonly string[], http = true): string => `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: ${name}, namespace: default}
 spec:
   endpointSelector: {matchLabels: {class: deathstar}}
   ingress:
-    - fromEndpoints: [{matchLabels: {org: ${org}}}]
+    - fromEndpoints: [{matchExpressions: [{key: org, operator: In, values: [${orgs.join()}]}]}]
       toPorts:
         - ports: [{port: "${DIRECT}", protocol: TCP}]
-    - fromEndpoints: [{matchLabels: {org: ${org}}}]
+    - fromEndpoints: [{matchExpressions: [{key: org, operator: In, values: [${orgs.join()}]}]}]
       toPorts:
         - ports: [{port: "${PROXIED}", protocol: TCP}]${http ? '\n          rules: {http: [{path: "/"}]}' : ''}
 `;
@@ -52,7 +53,9 @@ for (const accelerated of [false, true]) {
   );
   try {
     for (let round = 0; round < rounds; round += 1)
-      for (const address of [DEATHSTAR, DEATHSTAR6]) await revoke(stage, address, accelerated);
+      for (const address of [DEATHSTAR, DEATHSTAR6])
+        for (const other of [null, `${round}-${address.length}`])
+          await revoke(stage, address, accelerated, other);
     const { acceleration, accelerationCounters } = (await stage.status()).datapath;
     if (acceleration.kind === 'off' && accelerated) throw new Error(acceleration.reason);
     if (accelerated && (accelerationCounters['accelerated'] ?? 0) < connections)
@@ -62,18 +65,25 @@ for (const accelerated of [false, true]) {
   }
 }
 
-/** Opens connections, allows more, then revokes, and samples what became of them. */
-async function revoke(stage: Stage, address: string, accelerated: boolean): Promise<void> {
-  stage.savePolicy('deathstar.yaml', policy('deathstar', 'empire'));
+/** Opens connections, allows more, then revokes, with a class for `other` if not null, and samples what became of them. */
+async function revoke(
+  stage: Stage,
+  address: string,
+  accelerated: boolean,
+  other: string | null,
+): Promise<void> {
+  stage.savePolicy('deathstar.yaml', policy('deathstar', ['empire']));
   await stage.sync();
   const clients = await openClients(stage, address);
-  stage.savePolicy('more.yaml', policy('more', 'alliance'));
+  stage.savePolicy('more.yaml', policy('more', ['alliance']));
   await stage.sync();
   await settled();
   endedByAllow += (await clients.report()).filter(({ endedUs }) => endedUs !== null).length;
 
   const changedUs = Number(process.hrtime.bigint() / 1000n);
-  stage.savePolicy('deathstar.yaml', policy('deathstar', 'alliance', false));
+  const revoking =
+    other === null ? policy('deathstar', ['alliance'], false) : policy('deathstar', ['alliance', other]);
+  stage.savePolicy('deathstar.yaml', revoking);
   await settled();
   const reports = await clients.report();
   clients.tell('try');
@@ -85,7 +95,7 @@ async function revoke(stage: Stage, address: string, accelerated: boolean): Prom
   const family = address === DEATHSTAR6 ? 'IPv6' : 'IPv4';
   for (const { port, busy: wasBusy, lastByteUs, endedUs } of reports) {
     const proxied = accelerated ? 'accelerated' : 'proxied';
-    const kind = `${family}, ${port === PROXIED ? proxied : 'direct'}`;
+    const kind = `${other === null ? family : 'new class'}, ${port === PROXIED ? proxied : 'direct'}`;
     samples.push({
       kind: `${kind}, ${wasBusy ? 'busy' : 'idle'}`,
       ms: Math.max(0, lastByteUs - changedUs) / 1000,
@@ -120,15 +130,18 @@ console.log(
     ['connection', 'p50', 'p99', 'max'],
     ...kinds.map((kind) => row(kind, (other) => other === kind)),
     row('last byte, all', (kind) => !isClosed(kind)),
+    row('closed, all', isClosed),
   ]),
 );
 console.log(
   `${endedByAllow} connections ended by a rule that allows more; ${passedAfter} answered after revocation`,
 );
+const isNew = (kind: string): boolean => kind.startsWith('new class');
 const p99 = (among: (kind: string) => boolean) =>
   ({ value: quantile(0.99, among), unit: 'ms', better: 'lower' }) as const;
 writeResult('revocation', {
-  'last byte after revocation, p99': p99((kind) => !isClosed(kind)),
+  'last byte after revocation, p99': p99((kind) => !isClosed(kind) && !isNew(kind)),
+  'last byte after revocation, new class, p99': p99((kind) => !isClosed(kind) && isNew(kind)),
   'last byte after revocation, accelerated, p99': p99(
     (kind) => kind.includes('accelerated') && !isClosed(kind),
   ),

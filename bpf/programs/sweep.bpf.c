@@ -8,8 +8,9 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 /* How many connections one run judges: it runs with softirqs off, and the agent runs it again. */
 #define JUDGED_PER_RUN 4096
 
-/* Which end of a connection is the proxy's; both where two connections share an entry. src/revocation.ts reads it. */
-enum note { PROXY_IS_LOW = 1 << 0, PROXY_IS_HIGH = 1 << 1 };
+/* Which end of a connection is the proxy's, both where two connections share an entry; and whether it opened the
+ * connection itself. src/revocation.ts reads it. */
+enum note { PROXY_IS_LOW = 1 << 0, PROXY_IS_HIGH = 1 << 1, PROXY_IS_CLIENT = 1 << 2 };
 
 /* Connections of the proxy that have lost their permission, until the agent has closed their sockets. */
 WEIR_MAP(revoked, BPF_MAP_TYPE_HASH, struct weir_flow_key, __u8, 65536, BPF_F_NO_PREALLOC);
@@ -23,9 +24,11 @@ static volatile __u32 stopped;
 /* The proxy is the server towards a client, and the client towards a server. */
 static __always_inline __u8 note_of(const struct weir_flow *flow)
 {
+	__u8 client = flow->flags & WEIR_LEG ? PROXY_IS_CLIENT : 0;
+
 	if (flow->flags & WEIR_SHARED)
 		return PROXY_IS_LOW | PROXY_IS_HIGH;
-	return !(flow->flags & WEIR_LEG) == !(flow->flags & WEIR_SOURCE_IS_LOW) ? PROXY_IS_LOW : PROXY_IS_HIGH;
+	return client | (!client == !(flow->flags & WEIR_SOURCE_IS_LOW) ? PROXY_IS_LOW : PROXY_IS_HIGH);
 }
 
 /* One connection. In this order:

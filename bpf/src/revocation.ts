@@ -28,6 +28,8 @@ export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], '
       for (;;) {
         const stopped = native.runProgram(sweep, noPacket, new Uint8Array(), 1).returned;
         const lost = [...notes.entries()];
+        // Clients first: the proxy closes by itself what it opened for them.
+        lost.sort(([, left], [, right]) => (left & proxyIsClient) - (right & proxyIsClient));
         closed += destroySockets(lost.flatMap(proxySockets));
         notes.deleteBatch(lost.map(([key]) => key));
         if (stopped === 0) return closed;
@@ -42,6 +44,7 @@ export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], '
 /** `enum note` of programs/sweep.bpf.c. */
 const proxyIsLow = 1;
 const proxyIsHigh = 2;
+const proxyIsClient = 4;
 
 /** Where the proxy holds a connection: at one end, or where two connections share an entry at either. */
 function proxySockets([{ low, low_port, high, high_port }, note]: readonly [

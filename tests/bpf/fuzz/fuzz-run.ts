@@ -416,8 +416,10 @@ function createWorld(
       if (isNeighbourMessage(frame)) return true;
       if (byAddress.get(frame.destination) !== pod) return false;
       if (frame.fragment === 'later') return fragments.has(fragmentOf(frame));
-      if (frame.tuple !== undefined && frame.quotes === undefined && stands(frame.tuple, 'redirected'))
+      if (frame.tuple !== undefined && frame.quotes === undefined && stands(frame.tuple, 'redirected')) {
+        if (frame.fragment === 'first') fragments.add(fragmentOf(frame));
         return true;
+      }
       // It opens connections on behalf of whom the policy lets; their answers go to it.
       if (
         frame.tuple !== undefined &&
