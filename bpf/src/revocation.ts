@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { loadObject } from './bpf-object.ts';
 import { required } from './datapath-programs.ts';
-import { kernelMap } from './kernel-map.ts';
+import { type Codec, kernelMap } from './kernel-map.ts';
 import { u8 } from './layout.ts';
 import { layouts } from './layouts.ts';
 import { buildFolder, native } from './native.ts';
-import { destroySockets, type SocketEnds } from './sockets.ts';
+import { socketRecordBytes } from './sockets.ts';
 
 /** Ends connections that have lost their permission without waiting for a packet of theirs. */
 export interface Revocation {
@@ -21,7 +21,7 @@ const noPacket = new Uint8Array(14);
 export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], 'path'>): Revocation {
   const { programs, maps } = loadObject({ ...options, path: resolve(buildFolder, 'sweep.bpf.o') }, ['sweep']);
   const sweep = required(programs, 'sweep');
-  const notes = kernelMap(required(maps, 'revoked'), 'revoked', layouts.flowKey, u8);
+  const notes = kernelMap(required(maps, 'revoked'), 'revoked', keyBytes, u8);
   return Object.freeze({
     end(): number {
       let closed = 0;
@@ -30,7 +30,7 @@ export function loadRevocation(options: Omit<Parameters<typeof loadObject>[0], '
         const lost = [...notes.entries()];
         // Clients first: the proxy closes by itself what it opened for them.
         lost.sort(([, left], [, right]) => (left & proxyIsClient) - (right & proxyIsClient));
-        closed += destroySockets(lost.flatMap(proxySockets));
+        closed += native.destroySockets(Buffer.concat(lost.flatMap(proxySockets)));
         notes.deleteBatch(lost.map(([key]) => key));
         if (stopped === 0) return closed;
       }
@@ -46,19 +46,24 @@ const proxyIsLow = 1;
 const proxyIsHigh = 2;
 const proxyIsClient = 4;
 
+/** Keys as they are: to read and write a thousand addresses takes longer than to close their sockets. */
+const keyBytes: Codec<Uint8Array> = {
+  bytes: layouts.flowKey.bytes,
+  read: (view, offset) => new Uint8Array(view.buffer, view.byteOffset + offset, layouts.flowKey.bytes),
+  write: (view, offset, key) =>
+    new Uint8Array(view.buffer, view.byteOffset + offset, layouts.flowKey.bytes).set(key),
+};
+/** Of the two addresses of a key, which begins as the record of a socket does: two addresses, two ports. */
+const addressBytes = 16;
+
 /** Where the proxy holds a connection: at one end, or where two connections share an entry at either. */
-function proxySockets([{ low, low_port, high, high_port }, note]: readonly [
-  FlowKey,
-  number,
-]): readonly SocketEnds[] {
-  const ends = [
-    { address: low, port: low_port },
-    { address: high, port: high_port },
-  ] as const;
+function proxySockets([key, note]: readonly [Uint8Array, number]): readonly Uint8Array[] {
+  const asLow = key.subarray(0, socketRecordBytes);
+  const [low, high] = [key.subarray(0, addressBytes), key.subarray(addressBytes, 2 * addressBytes)];
+  const ports = key.subarray(2 * addressBytes, socketRecordBytes);
+  const asHigh = [high, low, ports.subarray(2), ports.subarray(0, 2)];
   return [
-    ...((note & proxyIsLow) === 0 ? [] : [{ local: ends[0], remote: ends[1] }]),
-    ...((note & proxyIsHigh) === 0 ? [] : [{ local: ends[1], remote: ends[0] }]),
+    ...((note & proxyIsLow) === 0 ? [] : [asLow]),
+    ...((note & proxyIsHigh) === 0 ? [] : [Buffer.concat(asHigh)]),
   ];
 }
-
-type FlowKey = ReturnType<typeof layouts.flowKey.read>;

@@ -8,18 +8,18 @@ export interface SocketEnds {
   readonly remote: FlowEnd;
 }
 
-/** Of `struct ends` in native/machine.c: two addresses, two ports. */
-const recordBytes = 36;
+/** Of `struct ends` in native/machine.c: two addresses, two ports in network order. */
+export const socketRecordBytes = 36;
 
 /**
  * Closes connected TCP sockets of this network namespace (SOCK_DESTROY, Linux 4.5 with INET_DIAG_DESTROY): their owners
  * see ECONNABORTED and their peers a RST. Gives how many there were; those that are gone are passed over.
  */
 export function destroySockets(sockets: readonly SocketEnds[]): number {
-  const records = new Uint8Array(sockets.length * recordBytes);
+  const records = new Uint8Array(sockets.length * socketRecordBytes);
   const view = new DataView(records.buffer);
   sockets.forEach(({ local, remote }, index) => {
-    const at = index * recordBytes;
+    const at = index * socketRecordBytes;
     records.set(addressBytes(local.address), at);
     records.set(addressBytes(remote.address), at + 16);
     view.setUint16(at + 32, local.port);

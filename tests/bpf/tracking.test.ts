@@ -266,7 +266,13 @@ describe('connection tracking', () => {
       ingress(allow);
       const direct = await connect(beta);
       apply(datapath, 'beta', [{ direction: 'ingress', peer: 0, verdict: allow }]);
-      await floodTable(family === 'IPv4' ? '0.0.0.0' : '::', beta);
+      // The kernel does not drop strictly the least used.
+      const forgotten = (): boolean =>
+        ![...datapath.connections()].some(({ source, proxyPort: through }) => {
+          return source.address === alpha && through !== undefined;
+        });
+      for (let flood = 0; flood < 20 && !(flood > 0 && forgotten()); flood += 1)
+        await floodTable(family === 'IPv4' ? '0.0.0.0' : '::', beta);
       assert.equal(await echoes(direct), 'again');
       assert.match(await echoes(proxied), /^(ECONNRESET|EPIPE|)$/);
     });
