@@ -6,7 +6,6 @@ import { type ClassRules, compileRoutes } from './http/routes.ts';
 import type { RuleGroups } from './http/rule-groups.ts';
 import { type RuleSet, ruleSet } from './http/rule-set.ts';
 import { compileKafkaClass } from './kafka/compile-kafka.ts';
-import type { KafkaFilterInput } from './kafka/filter-config.ts';
 import { createKafkaRevisions } from './kafka/revisions.ts';
 import { compileListener } from './listener.ts';
 import type { Compiled, CompileProblem, EnvoyResource } from './resource.ts';
@@ -56,7 +55,7 @@ export function createClassCompiler(revision: () => string): ClassCompiler {
     compileRoutes: compileRoutesOf,
     ruleOf: memory.groups.ruleOf,
     compileClass(input, settings) {
-      if (input.kind === 'kafka') return kafka({ ...input, revision: revisions.of(input) }, settings);
+      if (input.kind === 'kafka') return kafka(input, revisions.configOf(input), settings);
       const routes = compileRoutesOf(input);
       if (routes.kind === 'refused') return routes;
       const pair = input.egress !== null && input.ingress !== null;
@@ -77,9 +76,9 @@ export function compileClassRoutes(input: Omit<ClassInput, 'port'>): Compiled {
   return createClassCompiler(() => '').compileRoutes(input);
 }
 
-function kafka(input: ClassInput & KafkaFilterInput, settings: ProxySettings): Compiled {
+function kafka(input: ClassInput, config: Uint8Array, settings: ProxySettings): Compiled {
   if (settings.kafkaFilter === null) return refused({ message: 'the Kafka filter is not built', rules: [] });
-  return { kind: 'compiled', resources: compileKafkaClass(input, settings.kafkaFilter, settings) };
+  return { kind: 'compiled', resources: compileKafkaClass(input, config, settings.kafkaFilter, settings) };
 }
 
 function routesOf(input: Omit<ClassInput, 'port'>, memory: Memory): Compiled {

@@ -1,7 +1,7 @@
 // AssemblyScript only. What Envoy calls.
 import { Connection } from '../connection';
 import { Host, Source } from '../host';
-import { Policy } from '../policy';
+import { Policy, textAt } from '../policy';
 import { Tools } from '../tools';
 import { Writer } from '../writer';
 import {
@@ -102,19 +102,14 @@ export function proxy_on_context_create(context: u32, root: u32): void {
 
 export function proxy_on_configure(root: u32, size: u32): u32 {
   const bytes = readBuffer(PLUGIN_CONFIGURATION, 0, i32(size));
-  const fresh = new Policy(host);
-  if (!fresh.configure(bytes)) {
+  const classId = textAt(bytes, 4);
+  const name = classId == null ? '' : String.UTF8.decode(classId.buffer);
+  const policy = policies.has(name) ? policies.get(name) : new Policy(host);
+  if (!policy.configure(bytes)) {
     log(LOG_ERROR, 'the configuration is malformed');
     return 0;
   }
-  const name = String.UTF8.decode(fresh.classId.buffer);
-  let policy = fresh;
-  if (policies.has(name)) {
-    policy = policies.get(name);
-    policy.configure(bytes);
-  } else {
-    policies.set(name, fresh);
-  }
+  policies.set(name, policy);
   if (!roots.has(root)) rootCounts.set(name, (rootCounts.has(name) ? rootCounts.get(name) : 0) + 1);
   roots.set(root, policy);
   proxy_set_tick_period_milliseconds(REPORT_PERIOD_MS);

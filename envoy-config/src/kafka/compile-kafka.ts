@@ -12,7 +12,6 @@ import { compileListener, type NetworkFilter } from '../listener.ts';
 import { type EnvoyResource, typeUrls } from '../resource.ts';
 import type { ProxyPort, ProxySettings } from '../settings.ts';
 import { extension, typedConfig } from '../typed-config.ts';
-import { type KafkaFilterInput, kafkaFilterConfig } from './filter-config.ts';
 import type { KafkaFilter } from './kafka-filter.ts';
 
 /** How soon a VM that has ended may end again and be made anew; until then its connections end. */
@@ -24,13 +23,14 @@ const RELOAD_MS = 100;
  * replaces the old one for the connections that are open.
  */
 export function compileKafkaClass(
-  input: KafkaFilterInput & { readonly port: ProxyPort },
+  input: { readonly id: string; readonly port: ProxyPort },
+  config: Uint8Array,
   filter: KafkaFilter,
   settings: ProxySettings,
 ): readonly EnvoyResource[] {
   return [
     compileListener({ classId: input.id, port: input.port }, [discovered(input.id), tcpProxy()], settings),
-    extensionResource(input, filter),
+    extensionResource(input.id, config, filter),
   ];
 }
 
@@ -61,14 +61,11 @@ function tcpProxy(): NetworkFilter {
   );
 }
 
-function extensionResource(input: KafkaFilterInput, filter: KafkaFilter): EnvoyResource {
-  const configuration = toBinary(
-    BytesValueSchema,
-    create(BytesValueSchema, { value: kafkaFilterConfig(input) }),
-  );
+function extensionResource(id: string, config: Uint8Array, filter: KafkaFilter): EnvoyResource {
+  const configuration = toBinary(BytesValueSchema, create(BytesValueSchema, { value: config }));
   const plugin = create(PluginConfigSchema, {
-    name: input.id,
-    rootId: input.id,
+    name: id,
+    rootId: id,
     vm: {
       case: 'vmConfig',
       value: {
@@ -87,7 +84,7 @@ function extensionResource(input: KafkaFilterInput, filter: KafkaFilter): EnvoyR
     reloadConfig: { backoff: { baseInterval: duration(RELOAD_MS) } },
   });
   const message = create(TypedExtensionConfigSchema, {
-    name: input.id,
+    name: id,
     typedConfig: {
       typeUrl: typeUrlOf(WasmSchema),
       value: toBinary(WasmSchema, create(WasmSchema, { config: plugin })),
@@ -95,7 +92,7 @@ function extensionResource(input: KafkaFilterInput, filter: KafkaFilter): EnvoyR
   });
   return {
     typeUrl: typeUrls.extension,
-    name: input.id,
+    name: id,
     bytes: toBinary(TypedExtensionConfigSchema, message),
   };
 }

@@ -20,18 +20,37 @@ export interface KafkaFilterInput {
  * What the filter is configured with: the class, the scope of the topic ids that it learns, and the rules of each
  * side. Equal rules and revisions give equal bytes, in whatever order the slots come.
  */
-export function kafkaFilterConfig({ id, egress, ingress, revision }: KafkaFilterInput): Uint8Array {
-  const head = Buffer.alloc(4);
-  head.writeInt32BE(format);
+export function kafkaFilterConfig(input: KafkaFilterInput): Uint8Array {
+  return withRevision(kafkaFilterContent(input), input.revision);
+}
+
+/** A configuration but for its revision: what stands before that, and behind. */
+export interface KafkaFilterContent {
+  readonly head: Buffer;
+  readonly rules: Buffer;
+}
+
+/** Encodes what the rules in force depend on. */
+export function kafkaFilterContent({
+  id,
+  egress,
+  ingress,
+}: Omit<KafkaFilterInput, 'revision'>): KafkaFilterContent {
+  const start = Buffer.alloc(4);
+  start.writeInt32BE(format);
   const sides = [egress, ingress];
-  return Buffer.concat([
-    head,
-    text(id),
-    text(idScope(egress, ingress)),
-    text(revision),
-    Buffer.from([(egress === null ? 0 : 1) | (ingress === null ? 0 : 2)]),
-    ...sides.flatMap((slots) => (slots === null ? [] : [encodeKafkaRules(rulesOf(slots))])),
-  ]);
+  return {
+    head: Buffer.concat([start, text(id), text(idScope(egress, ingress))]),
+    rules: Buffer.concat([
+      Buffer.from([(egress === null ? 0 : 1) | (ingress === null ? 0 : 2)]),
+      ...sides.flatMap((slots) => (slots === null ? [] : [encodeKafkaRules(rulesOf(slots))])),
+    ]),
+  };
+}
+
+/** The whole configuration. */
+export function withRevision({ head, rules }: KafkaFilterContent, revision: string): Uint8Array {
+  return Buffer.concat([head, text(revision), rules]);
 }
 
 /** The Kafka rules of slots, in the order of their ids, each once. */

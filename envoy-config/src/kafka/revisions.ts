@@ -1,22 +1,28 @@
-import { type KafkaFilterInput, kafkaFilterConfig } from './filter-config.ts';
+import {
+  type KafkaFilterContent,
+  type KafkaFilterInput,
+  kafkaFilterContent,
+  withRevision,
+} from './filter-config.ts';
 
 /** Remembers which rules each class had last. */
 export interface KafkaRevisions {
-  /** The revision of a class with these rules. */
-  of(input: Omit<KafkaFilterInput, 'revision'>): string;
+  /** The filter's configuration of a class with these rules. */
+  configOf(input: Omit<KafkaFilterInput, 'revision'>): Uint8Array;
 }
 
 /** `next` gives a text that it has never given before. */
 export function createKafkaRevisions(next: () => string): KafkaRevisions {
-  const last = new Map<string, { readonly config: Buffer; readonly revision: string }>();
+  const last = new Map<string, { readonly content: KafkaFilterContent; readonly config: Uint8Array }>();
   return {
-    of(input) {
-      const config = Buffer.from(kafkaFilterConfig({ ...input, revision: '' }));
+    configOf(input) {
+      const content = kafkaFilterContent(input);
       const before = last.get(input.id);
-      if (before?.config.equals(config) === true) return before.revision;
-      const revision = next();
-      last.set(input.id, { config, revision });
-      return revision;
+      if (before?.content.head.equals(content.head) && before.content.rules.equals(content.rules))
+        return before.config;
+      const config = withRevision(content, next());
+      last.set(input.id, { content, config });
+      return config;
     },
   };
 }

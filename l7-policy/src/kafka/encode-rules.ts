@@ -1,30 +1,32 @@
 import type { KafkaRule } from '../types/l7-rule.ts';
 
+/** Bytes of a rule beside its texts and keys. */
+const FIXED_BYTES = 10;
+/** Bytes of UTF-8 for a unit of a string, at most. */
+const UNIT_BYTES = 3;
+
 /** The bytes that `RuleTable` reads: the Kafka rules of one side, in order. */
 export function encodeKafkaRules(rules: readonly KafkaRule[]): Uint8Array {
-  const parts: Buffer[] = [int32(rules.length)];
+  const most = rules.reduce((bytes, { id, apiKeys, clientId, topic }) => {
+    const units = id.length + (clientId?.length ?? 0) + (topic?.length ?? 0);
+    return bytes + FIXED_BYTES + UNIT_BYTES * units + 2 * (apiKeys?.length ?? 0);
+  }, 4);
+  const bytes = Buffer.allocUnsafe(most);
+  let at = bytes.writeInt32BE(rules.length, 0);
+  const text = (value: string | null): void => {
+    const size = value === null ? -1 : bytes.write(value, at + 2);
+    bytes.writeInt16BE(size, at);
+    at += 2 + Math.max(size, 0);
+  };
   for (const { id, apiKeys, apiVersion, clientId, topic } of rules) {
-    const keys = apiKeys ?? [];
-    parts.push(int16(Buffer.byteLength(id)), int16(apiKeys === null ? -1 : keys.length), Buffer.from(id));
-    parts.push(...keys.map(int16), int16(apiVersion ?? -1), text(clientId), text(topic));
+    const idSize = bytes.write(id, at + 4);
+    bytes.writeInt16BE(idSize, at);
+    bytes.writeInt16BE(apiKeys?.length ?? -1, at + 2);
+    at += 4 + idSize;
+    for (const key of apiKeys ?? []) at = bytes.writeInt16BE(key, at);
+    at = bytes.writeInt16BE(apiVersion ?? -1, at);
+    text(clientId);
+    text(topic);
   }
-  return Buffer.concat(parts);
-}
-
-function text(value: string | null): Buffer {
-  if (value === null) return int16(-1);
-  const bytes = Buffer.from(value);
-  return Buffer.concat([int16(bytes.length), bytes]);
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
+  return bytes.subarray(0, at);
 }
