@@ -1,5 +1,6 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { claimIndex, placeOf } from './claim-index.ts';
+import { eachBody } from './fields.ts';
 import type { RequestLimits } from './limits.ts';
 import type { Listing } from './listing.ts';
 
@@ -23,14 +24,14 @@ export interface ClaimMatch {
   readonly others: ReadonlyMap<string, string>;
 }
 
-/** Claims in runs of serialized map fields, as they stand in a request (`runEnd`). */
+/** Claims in runs of serialized map fields, as they stand in a request (fields.ts). */
 export function claimsOf(runs: readonly Uint8Array[], limits: RequestLimits): Claims {
   return {
     some: runs.length > 0,
     all: () => {
       const versions = new Map<string, string>();
       for (const run of runs)
-        each(run, (from, to) => versions.set(...decoded(run.subarray(from, to), limits)));
+        eachBody(run, (from, to) => versions.set(...decoded(run.subarray(from, to), limits)));
       return versions;
     },
     against: (listing) => {
@@ -39,7 +40,7 @@ export function claimsOf(runs: readonly Uint8Array[], limits: RequestLimits): Cl
       const others = new Map<string, string>();
       for (const run of runs) {
         const view = new DataView(run.buffer, run.byteOffset, run.byteLength);
-        each(run, (from, to) => {
+        eachBody(run, (from, to) => {
           const place = placeOf(index, view, from, to);
           if (place >= 0) current[place] = 1;
           else others.set(...decoded(run.subarray(from, to), limits));
@@ -51,48 +52,6 @@ export function claimsOf(runs: readonly Uint8Array[], limits: RequestLimits): Cl
 }
 
 export const noClaims: Claims = claimsOf([], { nameBytes: 0 });
-
-/**
- * Where a run of length-delimited fields with the same one-byte tag ends that begins at `start`. Throws
- * when the tag is longer, or a field goes beyond the message.
- */
-export function runEnd(bytes: Uint8Array, start: number): number {
-  const tag = bytes[start] ?? 0x80;
-  if (tag >= 0x80) throw new Error('a field has a long tag');
-  let at = start;
-  do {
-    let length = 0;
-    let byte = 0x80;
-    for (let shift = 0; byte >= 0x80; shift += 7) {
-      at += 1;
-      if (shift > longestShift || at >= bytes.length) throw new Error('a field is cut short');
-      byte = bytes[at] ?? 0;
-      length |= (byte & 0x7f) << shift;
-    }
-    at += 1 + length;
-    if (at > bytes.length) throw new Error('a field is cut short');
-  } while (bytes[at] === tag);
-  return at;
-}
-
-/** A length has at most four bytes here: no request is that large. */
-const longestShift = 21;
-
-/** Calls `take` with the bounds of each field's body. */
-function each(run: Uint8Array, take: (from: number, to: number) => void): void {
-  for (let at = 0; at < run.length; ) {
-    at += 1;
-    let length = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = run[at] ?? 0;
-      at += 1;
-      length |= (byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    take(at, at + length);
-    at += length;
-  }
-}
 
 function decoded(body: Uint8Array, limits: RequestLimits): [name: string, version: string] {
   const reader = new BinaryReader(body);

@@ -1,3 +1,4 @@
+import { follows } from './runs.ts';
 import { entryBytes, type Stored } from './stored.ts';
 
 /** Everything that a view holds of one type. The same value until something changes. */
@@ -39,6 +40,7 @@ export function createListingKeeper(
 
   function patch(): void {
     const next = [...stored];
+    const touched: number[] = [];
     for (const name of stale) {
       const place = places.get(name);
       const before = place === undefined ? undefined : next[place];
@@ -48,6 +50,7 @@ export function createListingKeeper(
         sum = plus(sum, after.digest);
         largestBytes = Math.max(largestBytes, entryBytes(after));
         places.set(name, place ?? next.length);
+        touched.push(place ?? next.length);
         next[place ?? next.length] = after;
         continue;
       }
@@ -55,10 +58,12 @@ export function createListingKeeper(
       places.delete(name);
       // The last one moves into the gap, so that all others keep their place.
       const last = next.pop();
+      touched.push(place, next.length);
       if (last === undefined || place === next.length) continue;
       next[place] = last;
       places.set(last.resource.name, place);
     }
+    follows(next, stored, touched);
     stored = next;
   }
 

@@ -1,8 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { StatusSchema } from '@weir/xds-ts/google/rpc/status';
-import { type Claims, claimsOf, runEnd } from './claims.ts';
+import { type Claims, claimsOf } from './claims.ts';
 import type { Variant } from './events.ts';
+import { bodyOf, eachBody, fieldEnd, isPlain, runEnd, textIn, typeUrlIn } from './fields.ts';
 import type { RequestLimits } from './limits.ts';
 
 /** What both variants say in each request. */
@@ -44,7 +44,6 @@ const fields = {
  */
 export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: RequestLimits): Request {
   const field = fields[variant];
-  const reader = new BinaryReader(bytes);
   const nodes: Uint8Array[] = [];
   const subscribe: string[] = [];
   const unsubscribe: string[] = [];
@@ -53,44 +52,44 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
   const claims: Uint8Array[] = [];
   let [typeUrl, nonce, version] = ['', '', ''];
   let refusal: string | null = null;
-
-  function run(from: number, wireType: WireType): Uint8Array {
-    if (wireType !== WireType.LengthDelimited) throw new Error('a list of names or versions is none');
-    reader.pos = runEnd(bytes, from);
-    return bytes.subarray(from, reader.pos);
-  }
-
-  while (reader.pos < reader.len) {
-    const start = reader.pos;
-    const [number, wireType] = reader.tag();
+  for (let at = 0; at < bytes.length; ) {
+    const tag = bytes[at] ?? 0;
+    if (!isPlain(tag)) {
+      at = fieldEnd(bytes, at);
+      continue;
+    }
+    const number = tag >>> 3;
+    if (number === field.versions || (number === field.names && variant === 'sotw')) {
+      const end = runEnd(bytes, at);
+      (number === field.names ? names : claims).push(bytes.subarray(at, end));
+      at = end;
+      continue;
+    }
+    const { from, to } = bodyOf(bytes, at);
+    at = to;
     switch (number) {
       case field.node:
-        nodes.push(reader.bytes());
+        nodes.push(bytes.subarray(from, to));
         break;
       case field.typeUrl:
-        typeUrl = reader.string(true);
+        typeUrl = typeUrlIn(bytes, from, to);
         break;
       case field.names:
-        if (variant === 'delta') subscribe.push(checked(reader.string(true), limits));
-        else names.push(run(start, wireType));
+        subscribe.push(checked(textIn(bytes, from, to), limits));
         break;
       case field.unsubscribe:
-        unsubscribe.push(checked(reader.string(true), limits));
-        break;
-      case field.versions:
-        claims.push(run(start, wireType));
+        unsubscribe.push(checked(textIn(bytes, from, to), limits));
         break;
       case field.nonce:
-        nonce = reader.string(true);
+        nonce = textIn(bytes, from, to);
         break;
       case field.error:
-        refusal = fromBinary(StatusSchema, reader.bytes()).message || 'the client gave no reason';
+        refusal = fromBinary(StatusSchema, bytes.subarray(from, to)).message || 'the client gave no reason';
         break;
       case field.version:
-        version = reader.string(true);
+        version = textIn(bytes, from, to);
         break;
-      default:
-        reader.skip(wireType, number);
+      default: // Nothing else of a request matters here.
     }
   }
   const node = (): Uint8Array => Buffer.concat(nodes);
@@ -108,13 +107,9 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
 
 const noNames = new Uint8Array(0);
 
-function namesIn(bytes: Uint8Array, limits: RequestLimits): readonly string[] {
-  const reader = new BinaryReader(bytes);
+function namesIn(run: Uint8Array, limits: RequestLimits): readonly string[] {
   const names: string[] = [];
-  while (reader.pos < reader.len) {
-    reader.tag();
-    names.push(checked(reader.string(true), limits));
-  }
+  eachBody(run, (from, to) => names.push(checked(textIn(run, from, to), limits)));
   return names;
 }
 

@@ -33,6 +33,8 @@ export function createView(layers: readonly string[], layer: (name: string) => L
   }
 
   function everything(typeUrl: string): readonly Stored[] {
+    const [only] = layers;
+    if (only !== undefined && layers.length === 1) return [...(layer(only)?.get(typeUrl)?.values() ?? [])];
     const merged = new Map<string, Stored>();
     for (const layerName of layers) {
       for (const [name, item] of layer(layerName)?.get(typeUrl) ?? []) merged.set(name, item);

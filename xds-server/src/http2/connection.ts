@@ -104,6 +104,8 @@ const resetsPerTick = 500;
 const abandonedStreams = 1_000;
 /** Up to this size, what is said at once is copied into one piece; that is cheaper than a list. */
 const joinedBytes = 16 * 1024;
+/** Of a long message so much goes ahead: a unix socket takes it, and the peer reads while the rest is put into frames. */
+const headStartBytes = 128 * 1024;
 /** With more than this unwritten, a peer that does not read is not read from. */
 const unwrittenBytes = 1024 * 1024;
 const keepalivePing = frame(frameType.ping, 0, 0, Buffer.from('are you?'));
@@ -156,7 +158,9 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   let said: Uint8Array[] = [];
   let saidBytes = 0;
 
-  socket.write(options.greeting);
+  // Most peers have spoken by then, and get the answer with it.
+  hold(options.greeting);
+  options.soon(write);
   socket.on('data', receive);
   socket.on('drain', () => {
     alive = true;
@@ -251,18 +255,11 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
     receiving = true;
     let at = 0;
     while (!closed && at < chunk.length) {
-      // Of what was cut short only that one frame is copied, not all that came behind.
-      const begun = rest;
-      const end = Math.min(
-        at + (begun === null ? unitBytes(chunk, at) : unitBytes(begun, 0) - begun.length),
-        chunk.length,
-      );
-      const part = chunk.subarray(at, end);
-      const unit: Buffer = begun === null ? part : Buffer.concat([begun, part]);
-      at = end;
-      rest = null;
-      if (!greeted) greet(unit);
-      else takeUnit(unit);
+      const bytes = rest === null ? unitBytes(chunk, at) : 0;
+      if (greeted && rest === null && at + bytes <= chunk.length) {
+        takeFrame(chunk, at, bytes);
+        at += bytes;
+      } else at = takePiece(chunk, at);
     }
     receiving = false;
     // The answer to settings says nothing that a peer waits for: it may go with the first response.
@@ -279,14 +276,27 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       : frameHeaderBytes + buffer.readUIntBE(at, 3);
   }
 
-  function takeUnit(unit: Buffer): void {
-    const bytes = unitBytes(unit, 0);
+  /** Completes the frame that was cut short, or keeps what begins here; of what comes behind nothing is copied. */
+  function takePiece(chunk: Buffer, at: number): number {
+    const begun = rest;
+    const missing = begun === null ? unitBytes(chunk, at) : unitBytes(begun, 0) - begun.length;
+    const end = Math.min(at + missing, chunk.length);
+    const part = chunk.subarray(at, end);
+    const unit: Buffer = begun === null ? part : Buffer.concat([begun, part]);
+    rest = null;
+    if (!greeted) greet(unit);
+    else takeFrame(unit, 0, unitBytes(unit, 0));
+    return end;
+  }
+
+  function takeFrame(buffer: Buffer, at: number, bytes: number): void {
     if (bytes > frameHeaderBytes + frameBytes)
       fail(errorCode.frameSizeError, `a frame of ${bytes - frameHeaderBytes} bytes`);
-    else if (unit.length < bytes) rest = unit;
+    else if (buffer.length - at < bytes) rest = buffer;
     else {
-      const id = unit.readUInt32BE(5) & largestStream;
-      take(unit[3] ?? 0, unit[4] ?? 0, id, unit.subarray(frameHeaderBytes));
+      const id = buffer.readUInt32BE(at + 5) & largestStream;
+      const payload = buffer.subarray(at + frameHeaderBytes, at + bytes);
+      take(buffer[at + 3] ?? 0, buffer[at + 4] ?? 0, id, payload);
     }
   }
 
@@ -583,6 +593,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       if (window <= 0) return;
       const { frames, bytes } = nextFrames(first, window);
       hold(frames);
+      if (saidBytes >= headStartBytes && socket.writableLength === 0) write();
       sendWindow -= bytes;
       stream.sendWindow -= bytes;
       stream.lingers = false;
