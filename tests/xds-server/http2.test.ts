@@ -223,6 +223,37 @@ suite('HTTP/2', () => {
     assert.ok(server.metrics().requests > 1);
   });
 
+  test('connections that begin with the same header block have tables of their own', async (t) => {
+    const { socket } = await serve(t);
+    const text = (value: string): Buffer => Buffer.concat([Buffer.of(value.length), Buffer.from(value)]);
+    const entry = (name: string, value: string): Buffer =>
+      Buffer.concat([Buffer.of(0x40), text(name), text(value)]);
+    const alike = Buffer.concat([
+      entry('content-type', 'application/grpc'),
+      entry(':path', path),
+      entry(':scheme', 'http'),
+      entry(':method', 'POST'),
+    ]);
+    // Pseudo headers stand first; so the first request is malformed, and only the table counts.
+    const raws = [await rawClient(t, socket), await rawClient(t, socket), await rawClient(t, socket)];
+    for (const [index, raw] of raws.entries()) {
+      const added = index === 1 ? Buffer.concat([entry('x', 'y'), Buffer.of(0xbf, 0xc0, 0xc1, 0xc2)]) : null;
+      raw.write(
+        frame(types.headers, endHeaders, 1, alike),
+        ...(added === null ? [] : [frame(types.headers, endHeaders, 3, added)]),
+        frame(
+          types.headers,
+          endHeaders,
+          5,
+          added === null ? Buffer.of(0xbe, 0xbf, 0xc0, 0xc1) : Buffer.of(0xbf, 0xc0, 0xc1, 0xc2),
+        ),
+        frame(types.data, 0, 5, first),
+      );
+      const answer = await raw.next(({ type, stream }) => type === types.headers && stream === 5);
+      assert.equal(readHeaders(answer?.payload ?? Buffer.alloc(0))[':status'], '200');
+    }
+  });
+
   test('peers that are dead, or ask for nothing, are let go', async (t) => {
     const socket = join(temporaryDirectory(t), 'xds.sock');
     const clock = manualClock();
