@@ -9,7 +9,7 @@ import { writeResult } from './result.ts';
 import { table } from './table.ts';
 
 const lab = enterLab(import.meta.filename);
-const [shortConnections = 10_000, gigabytes = 4, rounds = 50] = process.argv.slice(2).map(Number);
+const [shortConnections = 10_000, gigabytes = 4, rounds = 20] = process.argv.slice(2).map(Number);
 const sizes = {
   shortConnections,
   bulkBytes: gigabytes * 1e9,
@@ -22,7 +22,7 @@ const rows: string[][] = [];
 const findings: string[] = [];
 let messages = 0;
 for (const accelerate of [true, false]) {
-  const proxied = await openProxiedLab(lab, accelerate);
+  const proxied = await openProxiedLab(lab, accelerate ? 'on' : 'off');
   const { acceleration } = proxied.datapath();
   if (accelerate && acceleration.kind === 'off') throw new Error(acceleration.reason);
   try {

@@ -47,10 +47,10 @@ const samples: Sample[] = [];
 let endedByAllow = 0;
 let passedAfter = 0;
 for (const accelerated of [false, true]) {
-  const stage = await setStage(
-    stageNames(`revoke${process.pid}${accelerated ? 'a' : 'p'}`),
-    accelerated ? ['--accelerate'] : [],
-  );
+  const stage = await setStage(stageNames(`revoke${process.pid}${accelerated ? 'a' : 'p'}`), [
+    '--accelerate',
+    accelerated ? 'on' : 'off',
+  ]);
   try {
     for (let round = 0; round < rounds; round += 1)
       for (const address of [DEATHSTAR, DEATHSTAR6])

@@ -95,7 +95,7 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     bpffs: options.bpffs,
     accelerate: options.accelerate,
   });
-  if (options.accelerate && datapath.acceleration.kind === 'off')
+  if (options.accelerate === 'on' && datapath.acceleration.kind === 'off')
     log.warn({ reason: datapath.acceleration.reason }, 'connections are not accelerated');
   await installRouting(instance, runIp);
   stopEarlyDemux(store);

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type DenyAction, ipPrefix } from '@weir/bpf';
+import { type AccelerationChoice, type DenyAction, ipPrefix } from '@weir/bpf';
 import { envoyBootstrap } from '@weir/envoy-config';
 import { type Instance, instanceOf } from '@weir/redirect';
 import type { SecretVariable } from './policies/secret-source.ts';
@@ -32,8 +32,8 @@ export interface AgentOptions {
   readonly workloadPrefixes: readonly string[];
   /** What a new connection hears that is refused, where the workload does not say. */
   readonly denyAction: DenyAction;
-  /** Connections of the proxy go around TCP inside the node, where the kernel can. */
-  readonly accelerate: boolean;
+  /** Whether connections of the proxy go around TCP inside the node. */
+  readonly accelerate: AccelerationChoice;
   readonly envoyConcurrency: number;
   readonly envoyCaps: EnvoyCaps;
   readonly proxyPorts: { readonly first: number; readonly last: number };
@@ -61,7 +61,7 @@ export interface AgentWords {
   readonly uplink?: readonly string[];
   readonly workloadCidr?: readonly string[];
   readonly denyAction?: string;
-  readonly accelerate?: boolean;
+  readonly accelerate?: string;
   readonly envoyConcurrency?: string;
   readonly envoyConnections?: string;
   readonly envoyHeap?: string;
@@ -92,7 +92,7 @@ export function agentOptions(
     uplinks: words.uplink ?? null,
     workloadPrefixes: (words.workloadCidr ?? []).map(workloadPrefix),
     denyAction: denyAction(words.denyAction ?? 'drop'),
-    accelerate: words.accelerate === true,
+    accelerate: accelerationChoice(words.accelerate ?? 'auto'),
     envoyConcurrency: concurrency(words.envoyConcurrency),
     envoyCaps: envoyCaps(words),
     proxyPorts: portRange(words.proxyPorts ?? '14000-18095'),
@@ -183,6 +183,12 @@ function workloadPrefix(word: string): string {
 
 function denyAction(word: string): DenyAction {
   if (word !== 'drop' && word !== 'reset') throw new Error(`--deny-action ${word}: expected drop or reset`);
+  return word;
+}
+
+function accelerationChoice(word: string): AccelerationChoice {
+  if (word !== 'auto' && word !== 'on' && word !== 'off')
+    throw new Error(`--accelerate ${word}: expected auto, on or off`);
   return word;
 }
 

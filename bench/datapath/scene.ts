@@ -154,7 +154,7 @@ export async function setScene(): Promise<Scene> {
     await execute(natNode, [...intoNat, 'iptables', '-t', 'nat', ...rule]);
 
     const { classes } = await agent(names, 'weir');
-    await agent(quick, 'quick', '--accelerate');
+    await agent(quick, 'quick', '--accelerate', 'on');
     const port = classes[0]?.port;
     if (port === undefined) throw new Error('the agent has no class');
     await installTproxy(inNode, { 80: TCP_PORTS.plain, 8080: port });

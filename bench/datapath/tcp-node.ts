@@ -31,7 +31,7 @@ const datapath = openDatapath({
   marks: instance.marks,
   bpffs: '/sys/fs/bpf',
   reportAllowed: false,
-  accelerate: rest[5] === 'accelerated' || task === 'messages',
+  accelerate: rest[5] === 'accelerated' || task === 'messages' ? 'on' : 'off',
 });
 if (task === 'remove') {
   datapath.remove();

@@ -53,6 +53,7 @@ NAPI_MODULE_INIT()
 		{ "probeProgramType", probe_program_type },
 		{ "probeHelper", probe_helper },
 		{ "probeKfunc", probe_kfunc },
+		{ "probeSplice", probe_splice },
 	};
 
 	error_setup(env);

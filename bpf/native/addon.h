@@ -114,3 +114,4 @@ FUNCTION(probe_map_type);
 FUNCTION(probe_program_type);
 FUNCTION(probe_helper);
 FUNCTION(probe_kfunc);
+FUNCTION(probe_splice);

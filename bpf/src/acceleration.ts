@@ -44,7 +44,7 @@ export type AccelerationCount = keyof typeof accelerationCounts;
 /** Whether connections of the proxy go around TCP inside the node. */
 export type AccelerationState =
   | { readonly kind: 'on' }
-  /** `reason` is what the kernel lacks, or that nobody asked. */
+  /** `reason` is what the kernel lacks, or that it was switched off. */
   | { readonly kind: 'off'; readonly reason: string };
 
 /** The loaded programs, which do nothing yet. */
@@ -64,7 +64,7 @@ const onCgroup = Object.freeze([
   { object: 'sock-ops.bpf.o', program: 'pick_sockets', hook: 3 },
 ]);
 
-/** Loads the programs where `options.accelerate` asks for it and the kernel can; else what an earlier process left is off. */
+/** Loads the programs where they are wanted and the kernel can; else what an earlier process left is off. */
 export function loadAcceleration(options: DatapathOptions, pins: PinFolder): Acceleration {
   const handles: FdHandle[] = [];
   const close = (): void => {
@@ -81,8 +81,10 @@ export function loadAcceleration(options: DatapathOptions, pins: PinFolder): Acc
   };
   // Its sockets stay with its maps, where no newer policy arrives.
   pins.others.forEach(switchOff);
-  if (options.accelerate !== true) return unloaded('switched off');
+  const choice = options.accelerate ?? 'off';
+  if (choice === 'off') return unloaded('switched off');
   try {
+    if (choice === 'auto' && !native.probeSplice()) return unloaded(blindSplice);
     const folder = options.cgroup ?? cgroupRoot();
     const constants = { ...constantsFor(options), accelerates: 1, proxy_netns: netnsCookie() };
     const load = (object: string, program: string) => {
@@ -123,6 +125,8 @@ export function loadAcceleration(options: DatapathOptions, pins: PinFolder): Acc
     return unloaded(wordsOf(error));
   }
 }
+
+const blindSplice = 'on this kernel splice(2) does not see what goes around TCP';
 
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

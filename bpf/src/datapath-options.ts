@@ -10,6 +10,12 @@ export interface DatapathMarks {
   readonly reinject: number;
 }
 
+/**
+ * Whether connections of the proxy should go around TCP inside the node. `auto`: where the kernel lets every way to read
+ * a socket see it; `on`: for workloads that do not read sockets with splice(2), too.
+ */
+export type AccelerationChoice = 'auto' | 'on' | 'off';
+
 /** What it takes to open a datapath. */
 export interface DatapathOptions {
   /** Scopes pins; letters, digits, `-` and `_`. */
@@ -23,8 +29,8 @@ export interface DatapathOptions {
   >;
   /** Report new allowed connections as events too (drops and redirects always are). Default true. */
   readonly reportAllowed?: boolean;
-  /** Connections of the proxy go around TCP inside the node where the kernel has it. Default false. */
-  readonly accelerate?: boolean;
+  /** Whether connections of the proxy go around TCP inside the node. Default `off`. */
+  readonly accelerate?: AccelerationChoice;
   /** Folder of cgroup v2 under which sockets are accelerated. Default: its root. */
   readonly cgroup?: string;
 }

@@ -1,4 +1,8 @@
-export { type AccelerationCount, type AccelerationState, accelerationCounts } from './acceleration.ts';
+export {
+  type AccelerationCount,
+  type AccelerationState,
+  accelerationCounts,
+} from './acceleration.ts';
 export { addressBytes, type IpAddress, type IpPrefix, ipAddress, ipPrefix } from './address.ts';
 export { BpfError } from './bpf-error.ts';
 export { type LoadedObject, loadObject, type ObjectOptions } from './bpf-object.ts';
@@ -27,7 +31,7 @@ export {
   type TableRef,
   type WideningKey,
 } from './datapath-maps.ts';
-export type { DatapathMarks, DatapathOptions } from './datapath-options.ts';
+export type { AccelerationChoice, DatapathMarks, DatapathOptions } from './datapath-options.ts';
 export type { InterfaceRole } from './datapath-programs.ts';
 export { type DatapathView, openDatapathView } from './datapath-view.ts';
 export type { DatapathEvent, EventFlow, EventStream, Hook } from './events.ts';

@@ -92,6 +92,7 @@ export interface Native {
   probeProgramType(type: number): boolean;
   probeHelper(programType: number, helper: number): boolean;
   probeKfunc(name: string, module: string): boolean;
+  probeSplice(): boolean;
 }
 
 /** Facts of a map; `valueBytes` counts all CPUs of a per-CPU map. */

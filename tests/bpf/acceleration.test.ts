@@ -135,11 +135,24 @@ describe('acceleration', () => {
     assert.deepEqual(await web.ask({ op: 'join', as: 'file' }), await whole(web, 5, 3_000_000));
   });
 
-  test('splice from a socket sees nothing of it: the reason why it is off by default', async () => {
+  test('splice from a socket: by itself acceleration is on only where the kernel lets it see', async () => {
     const [near, far] = await establish();
-    await web.ask({ op: 'send', name: far, text: 'not for pipes' });
-    await assert.rejects(client.ask({ op: 'splice_out', name: near }), /EAGAIN/);
-    assert.equal(await client.ask({ op: 'recv', name: near }), 'not for pipes');
+    await web.ask({ op: 'send', name: far, text: 'for pipes' });
+    await client.ask({ op: 'wait_events', name: near, events: 1 });
+    const spliced = await client.ask({ op: 'splice_out', name: near }).catch((error: Error) => error.message);
+    const sees = spliced === 9;
+    if (!sees) assert.equal(spliced, 'splice_out: EAGAIN');
+    if (!sees) assert.equal(await client.ask({ op: 'recv', name: near }), 'for pipes');
+    proxied.reopen('auto');
+    const reason = 'on this kernel splice(2) does not see what goes around TCP';
+    assert.deepEqual(proxied.datapath().acceleration, sees ? { kind: 'on' } : { kind: 'off', reason });
+    proxied.reopen('on');
+  });
+
+  test('splice from a socket that takes no part', async () => {
+    const [near, far] = await establish('blocking');
+    await web.ask({ op: 'send', name: far, text: 'for pipes' });
+    assert.equal(await client.ask({ op: 'splice_out', name: near }), 9);
   });
 
   test('urgent data goes by TCP, as does what follows', async () => {
@@ -268,14 +281,14 @@ describe('acceleration', () => {
       const counts = await counted(async () => {
         assert.deepEqual(await load(proxied, lab, defaultSizes), []);
       });
-      assert.ok(counts.accelerated > 100, JSON.stringify(counts));
+      assert.ok(counts.accelerated > 0, JSON.stringify(counts));
     });
 
   test('clients and legs of the proxy with one 4-tuple, accelerated and not', async () => {
     // 24 of either at a time and 36 ports: most are shared. TIME_WAIT, which would use them up, is left out.
     for (const place of ['alpha', 'node'] as const)
       proxied.tune(place, 'net.ipv4.ip_local_port_range=40000 40035', 'net.ipv4.tcp_max_tw_buckets=0');
-    for (const accelerate of [false, true]) {
+    for (const accelerate of ['off', 'on'] as const) {
       proxied.reopen(accelerate);
       assert.deepEqual(await proxied.many(2000, 20_000), []);
     }
@@ -295,7 +308,7 @@ describe('acceleration', () => {
 
   test('the next agent takes over, with acceleration and without; a removal loses no byte', async () => {
     const [near, far] = await establish();
-    proxied.reopen(true);
+    proxied.reopen('on');
     const counts = await counted(async () => {
       assert.equal(await carry(client, near, web, far, 'over a restart'), 'over a restart');
     });
@@ -303,13 +316,13 @@ describe('acceleration', () => {
 
     await web.ask({ op: 'send', name: far, text: 'unread while it goes' });
     await client.ask({ op: 'wait_events', name: near, events: 1 });
-    proxied.reopen(false);
+    proxied.reopen('off');
     assert.deepEqual(proxied.datapath().acceleration, { kind: 'off', reason: 'switched off' });
     assert.equal(await client.ask({ op: 'recv', name: near }), 'unread while it goes');
     assert.equal(await carry(client, near, web, far, 'by TCP'), 'by TCP');
     assert.equal(await carry(web, far, client, near, 'and back'), 'and back');
 
-    proxied.reopen(true);
+    proxied.reopen('on');
     const [near2, far2] = await establish();
     await web.ask({ op: 'send', name: far2, text: 'unread while all goes' });
     await client.ask({ op: 'wait_events', name: near2, events: 1 });

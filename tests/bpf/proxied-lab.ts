@@ -5,7 +5,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AccelerationCount, type Datapath, noSet, proxyPort, setNumber } from '@weir/bpf';
+import {
+  type AccelerationChoice,
+  type AccelerationCount,
+  type Datapath,
+  noSet,
+  proxyPort,
+  setNumber,
+} from '@weir/bpf';
 import { tcpProxy } from '../../bench/datapath/envoy-config.ts';
 import { apply, command, marks, namespacePath, openLabDatapath, workloads } from './lab.ts';
 import { openPuppet, type Puppet } from './puppet.ts';
@@ -25,7 +32,7 @@ export interface ProxiedLab {
   /** The one that was opened last. */
   datapath(): Datapath;
   /** Another agent takes over. */
-  reopen(accelerate: boolean): void;
+  reopen(choice: AccelerationChoice): void;
   /** What beta's policy says of alpha: through the proxy, past it, or not at all. */
   permit(verdict?: 'l7' | 'allow' | 'deny'): void;
   /** A connection of alpha and beta's end of it, both proven, and past the first bytes, which may go by TCP. */
@@ -47,11 +54,11 @@ const set = setNumber(7);
 /** Of beta, for a server that a test starts. */
 export const sparePort = 85;
 
-export async function openProxiedLab(lab: string, accelerate = true): Promise<ProxiedLab> {
+export async function openProxiedLab(lab: string, choice: AccelerationChoice = 'on'): Promise<ProxiedLab> {
   const folder = mkdtempSync(join(tmpdir(), 'weir-acceleration-'));
-  const open = (on: boolean): Datapath =>
-    openLabDatapath(lab, { accelerate: on, capacity: { connections: 65536 } });
-  let datapath = open(accelerate);
+  const open = (accelerate: AccelerationChoice): Datapath =>
+    openLabDatapath(lab, { accelerate, capacity: { connections: 65536 } });
+  let datapath = open(choice);
   let number = 0;
 
   const permit = (verdict: 'l7' | 'allow' | 'deny' = 'l7'): void =>
@@ -88,9 +95,9 @@ export async function openProxiedLab(lab: string, accelerate = true): Promise<Pr
     datapath: () => datapath,
     permit,
     tune,
-    reopen(on) {
+    reopen(next) {
       datapath.close();
-      datapath = open(on);
+      datapath = open(next);
       permit();
     },
     async establish(kind = 'plain', host = workloads.beta.address) {

@@ -34,8 +34,9 @@ export function agentCommand(): Command {
       'drop',
     )
     .option(
-      '--accelerate',
-      'proxied connections go around TCP inside the node; not for workloads that splice(2) from sockets',
+      '--accelerate <when>',
+      'proxied connections go around TCP inside the node: auto (where the kernel lets splice(2) see it), on, or off',
+      'auto',
     )
     .option('--envoy-concurrency <n>', 'worker threads of Envoy (default: one per CPU)')
     .option('--envoy-connections <n>', 'connections that Envoy accepts at once (default: 100000)')
