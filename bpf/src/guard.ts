@@ -62,14 +62,17 @@ export function openGuard(pinRoot: string, useMap: (name: string) => FdHandle): 
 
 /** Whether the kernel takes the program; throws BpfError when it does not. */
 export function probeGuard(): boolean {
-  native.close(load(() => null));
+  const small = ['conntrack', 'endpoints', 'local_addresses'].map((name) => [name, 64] as const);
+  native.close(load(() => null, new Map(small)));
   return true;
 }
 
-function load(useMaps: (name: string) => FdHandle | null): FdHandle {
-  const { programs, maps } = loadObject({ path: resolve(buildFolder, 'guard.bpf.o'), useMaps, type }, [
-    'guard',
-  ]);
+function load(
+  useMaps: (name: string) => FdHandle | null,
+  maxEntries: ReadonlyMap<string, number> = new Map(),
+): FdHandle {
+  const path = resolve(buildFolder, 'guard.bpf.o');
+  const { programs, maps } = loadObject({ path, useMaps, maxEntries, type }, ['guard']);
   for (const map of Object.values(maps)) native.close(map);
   return required(programs, 'guard');
 }

@@ -24,7 +24,7 @@ import {
   outside,
   workloads,
 } from './lab.ts';
-import { openPeer, type Peer } from './peer.ts';
+import { peersIn } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
 const { alpha, beta, gamma } = workloads;
@@ -33,19 +33,16 @@ const refused = 'ETIMEDOUT';
 
 describe('workloads that nobody announced', () => {
   let datapath: Datapath;
-  const peers = new Map<string, Peer>();
-  const peer = (name: string): Peer => peers.get(name)!;
-  let number = 0;
-  const connects = (from: string, to: string, timeout = 0.3): Promise<string> => {
-    number += 1;
-    return peer(from).connect(`c${number}`, to, 80, { timeout });
-  };
+  const { open, peer, fresh, close } = peersIn(lab);
+  const connects = (from: string, to: string, timeout = 0.3): Promise<string> =>
+    peer(from).connect(fresh(), to, 80, { timeout });
 
   before(async () => {
     datapath = openLabDatapath(lab);
     datapath.detach(linkOf(gamma.link));
-    for (const place of ['alpha', 'beta', 'gamma', 'node', 'outside'] as const) {
-      peers.set(place, openPeer(lab, place));
+    const places = ['alpha', 'beta', 'gamma', 'node', 'outside'] as const;
+    open(...places);
+    for (const place of places) {
       await peer(place).listen('web 4', 80);
       await peer(place).listen('web 6', 80, { host: '::' });
     }
@@ -56,7 +53,7 @@ describe('workloads that nobody announced', () => {
     }
   });
   after(async () => {
-    await Promise.all([...peers.values()].map((open) => open.close()));
+    await close();
     datapath.remove();
   });
 

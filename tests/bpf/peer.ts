@@ -60,3 +60,31 @@ export function openPeer(lab: string, place: PlaceName): Peer {
     },
   };
 }
+
+/** Peers of one test file. */
+export interface Peers {
+  open(...places: readonly PlaceName[]): void;
+  peer(place: string): Peer;
+  /** A name that no socket has yet. */
+  fresh(): string;
+  close(): Promise<void>;
+}
+
+/** No peer is open yet. */
+export function peersIn(lab: string): Peers {
+  const peers = new Map<string, Peer>();
+  let number = 0;
+  return {
+    open(...places) {
+      for (const place of places) peers.set(place, openPeer(lab, place));
+    },
+    peer: (place) => peers.get(place)!,
+    fresh() {
+      number += 1;
+      return `c${number}`;
+    },
+    async close(): Promise<void> {
+      await Promise.all([...peers.values()].map((peer) => peer.close()));
+    },
+  };
+}

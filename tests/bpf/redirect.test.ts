@@ -23,7 +23,7 @@ import {
   type WorkloadName,
   workloads,
 } from './lab.ts';
-import { openPeer, type Peer } from './peer.ts';
+import { peersIn } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
 const tcp = 6;
@@ -46,19 +46,13 @@ const rule = (direction: Rule['direction'], peer: number, verdict: Rule['verdict
 for (const family of families)
   describe(`redirected connections, ${family}`, () => {
     let datapath: Datapath;
-    const peers = new Map<string, Peer>();
-    const peer = (name: string): Peer => peers.get(name)!;
+    const { open, peer, fresh, close } = peersIn(lab);
     const alpha = addressIn(family, workloads.alpha);
     const beta = addressIn(family, workloads.beta);
     const visitor = addressIn(family, outside);
     const any = family === 'IPv4' ? '0.0.0.0' : '::';
     const loopback = family === 'IPv4' ? '127.0.0.1' : '::1';
     const proxyListener = { host: loopback, mark: marks.proxy, transparent: true, proxy: true };
-    let number = 0;
-    const fresh = () => {
-      number += 1;
-      return `c${number}`;
-    };
     /** Opens a connection, has it answered once, and gives its name. */
     const establish = async (from: string, to: string, source: string): Promise<string> => {
       const name = fresh();
@@ -86,8 +80,7 @@ for (const family of families)
 
     before(async () => {
       datapath = openLabDatapath(lab);
-      for (const place of ['alpha', 'beta', 'node', 'outside'] as const)
-        peers.set(place, openPeer(lab, place));
+      open('alpha', 'beta', 'node', 'outside');
       await peer('beta').listen('web', 80, { host: any });
       await peer('outside').listen('web', 80, { host: any });
       await peer('node').listen('proxy', port, proxyListener);
@@ -101,7 +94,7 @@ for (const family of families)
     });
 
     after(async () => {
-      await Promise.all([...peers.values()].map((open) => open.close()));
+      await close();
       datapath.remove();
     });
 

@@ -3,31 +3,25 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Datapath, ipAddress, noSet, proxyPort, setNumber } from '@weir/bpf';
 import { addressIn, apply, enterLab, families, openLabDatapath, outside, workloads } from './lab.ts';
-import { openPeer, type Peer } from './peer.ts';
+import { peersIn } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
 const allow = { kind: 'allow' } as const;
 
 describe('denyAction reset', () => {
   let datapath: Datapath;
-  const peers = new Map<string, Peer>();
-  const peer = (name: string): Peer => peers.get(name)!;
-  let number = 0;
-  const fresh = () => {
-    number += 1;
-    return `c${number}`;
-  };
+  const { open, peer, fresh, close } = peersIn(lab);
 
   before(async () => {
     datapath = openLabDatapath(lab, { denyAction: 'reset' });
-    for (const place of ['alpha', 'beta', 'node', 'outside'] as const) peers.set(place, openPeer(lab, place));
+    open('alpha', 'beta', 'node', 'outside');
     await peer('beta').listen('web 4', 80);
     await peer('beta').listen('web 6', 80, { host: '::' });
     await peer('outside').listen('web 4', 80);
     await peer('outside').listen('web 6', 80, { host: '::' });
   });
   after(async () => {
-    await Promise.all([...peers.values()].map((open) => open.close()));
+    await close();
     datapath.remove();
   });
 

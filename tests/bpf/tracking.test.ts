@@ -27,7 +27,7 @@ import {
   type WorkloadName,
   workloads,
 } from './lab.ts';
-import { openPeer, type Peer } from './peer.ts';
+import { peersIn } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
 const allow = { kind: 'allow' } as const;
@@ -40,19 +40,13 @@ const sourcePorts = [40100, 40101, 40102, 40103];
 describe('connection tracking', () => {
   let datapath: Datapath;
   let runner: PacketRunner;
-  const peers = new Map<string, Peer>();
-  const peer = (name: string): Peer => peers.get(name)!;
-  let number = 0;
-  const fresh = () => {
-    number += 1;
-    return `c${number}`;
-  };
+  const { open, peer, fresh, close } = peersIn(lab);
 
   before(async () => {
     // Room for a few connections only.
     datapath = openLabDatapath(lab, { capacity: { connections: 256 } });
     runner = openPacketRunner({ instance: lab, marks, bpffs });
-    for (const place of ['alpha', 'beta', 'gamma', 'node'] as const) peers.set(place, openPeer(lab, place));
+    open('alpha', 'beta', 'gamma', 'node');
     for (const [host, loopback] of [
       ['0.0.0.0', '127.0.0.1'],
       ['::', '::1'],
@@ -69,7 +63,7 @@ describe('connection tracking', () => {
     runner.forget();
   });
   after(async () => {
-    await Promise.all([...peers.values()].map((open) => open.close()));
+    await close();
     runner.close();
     datapath.remove();
   });

@@ -15,7 +15,7 @@ import {
   type WorkloadName,
   workloads,
 } from './lab.ts';
-import { openPeer, type Peer } from './peer.ts';
+import { peersIn } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
 const allow = { kind: 'allow' } as const;
@@ -25,16 +25,10 @@ const port = 15001;
 
 describe('translated by the node', () => {
   let datapath: Datapath;
-  const peers = new Map<string, Peer>();
-  const peer = (name: string): Peer => peers.get(name)!;
-  let number = 0;
-  const fresh = () => {
-    number += 1;
-    return `c${number}`;
-  };
+  const { open, peer, fresh, close } = peersIn(lab);
   before(async () => {
     datapath = openLabDatapath(lab);
-    for (const place of ['alpha', 'beta', 'node', 'outside'] as const) peers.set(place, openPeer(lab, place));
+    open('alpha', 'beta', 'node', 'outside');
     for (const [host, loopback] of [
       ['0.0.0.0', '127.0.0.1'],
       ['::', '::1'],
@@ -77,7 +71,7 @@ describe('translated by the node', () => {
     for (const name of Object.keys(workloads) as WorkloadName[]) apply(datapath, name, [], []);
   });
   after(async () => {
-    await Promise.all([...peers.values()].map((open) => open.close()));
+    await close();
     datapath.remove();
   });
 

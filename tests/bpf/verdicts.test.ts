@@ -23,7 +23,7 @@ import {
   type WorkloadName,
   workloads,
 } from './lab.ts';
-import { openPeer, type Peer } from './peer.ts';
+import { peersIn } from './peer.ts';
 
 const lab = enterLab(import.meta.filename);
 const allow = { kind: 'allow' } as const;
@@ -177,18 +177,11 @@ const cases: readonly Case[] = [
 
 describe('verdicts on real packets', () => {
   let datapath: Datapath;
-  const peers = new Map<string, Peer>();
-  const peer = (name: string): Peer => peers.get(name)!;
-  let number = 0;
-  const fresh = () => {
-    number += 1;
-    return `c${number}`;
-  };
+  const { open, peer, fresh, close } = peersIn(lab);
 
   before(async () => {
     datapath = openLabDatapath(lab);
-    for (const place of ['alpha', 'beta', 'gamma', 'node', 'outside'] as const)
-      peers.set(place, openPeer(lab, place));
+    open('alpha', 'beta', 'gamma', 'node', 'outside');
     for (const [family, host] of [
       ['IPv4', '0.0.0.0'],
       ['IPv6', '::'],
@@ -206,7 +199,7 @@ describe('verdicts on real packets', () => {
   });
 
   after(async () => {
-    await Promise.all([...peers.values()].map((open) => open.close()));
+    await close();
     datapath.remove();
   });
 
