@@ -20,8 +20,8 @@ export abstract class Source {
   readonly window: Writer = new Writer(WINDOW);
   private windowAt: i32 = 0;
 
-  /** Appends a part of them. */
-  abstract into(out: Writer, at: i32, size: i32): void;
+  /** Fetches a part of them and appends it. */
+  abstract read(out: Writer, at: i32, size: i32): void;
   /** Puts the first bytes of a writer in the place of all of them. */
   abstract replace(by: Writer, size: i32): void;
 
@@ -32,6 +32,14 @@ export abstract class Source {
     this.windowAt = 0;
   }
 
+  /** Appends a part of them. */
+  into(out: Writer, at: i32, size: i32): void {
+    const start: i32 = at - this.windowAt;
+    const end: i32 = start + size;
+    if (start >= 0 && end <= this.window.size) out.append(this.window.bytes, start, end);
+    else this.read(out, at, size);
+  }
+
   /** Brings a part into `window`, and says where it starts there. */
   look(at: i32, size: i32): i32 {
     const window = this.window;
@@ -40,7 +48,7 @@ export abstract class Source {
       const most: i32 = size > WINDOW ? size : WINDOW;
       window.size = 0;
       this.windowAt = at;
-      this.into(window, at, left < most ? left : most);
+      this.read(window, at, left < most ? left : most);
     }
     return at - this.windowAt;
   }

@@ -50,7 +50,7 @@ class EnvoyHost extends Host {
 class BufferSource extends Source {
   type: u32 = DOWNSTREAM;
 
-  into(out: Writer, at: i32, size: i32): void {
+  read(out: Writer, at: i32, size: i32): void {
     readInto(out, this.type, at, size);
   }
 

@@ -98,7 +98,7 @@ class BytesSource extends Source {
     this.begin(bytes.length);
   }
 
-  override into(out: Writer, at: number, size: number): void {
+  override read(out: Writer, at: number, size: number): void {
     if (at + size > this.bytes.length) throw new RangeError('more than there is');
     out.append(this.bytes, at, at + size);
   }
