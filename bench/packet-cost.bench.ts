@@ -1,20 +1,27 @@
 // Nanoseconds that the programs take for a packet, by BPF_PROG_RUN, at 10, 10,000 and 1,000,000 policy entries and
 // connections. `same`: one packet again and again; `any`: another connection each time, out of all there are, so that
 // the memory behind the maps counts too. Sizes are interleaved. `node bench/packet-cost.bench.ts [ROUNDS]`
+import { join } from 'node:path';
 import {
   type ConnectionEnds,
+  closeHandle,
+  type FdHandle,
   generation,
   type Ifindex,
   identityNumber,
   ipAddress,
   ipPrefix,
+  layoutVersion,
   lengthsOf,
+  loadObject,
   openDatapath,
   openGeneration,
   openingPacket,
   openPacketRunner,
+  openPinned,
   type PacketPlace,
   type PacketRunner,
+  runProgram,
   subjectNumber,
   type TableKey,
   tableNumber,
@@ -40,7 +47,7 @@ const flagsAt = 14 + 20 + 13;
 
 mountBpffs();
 const worlds = sizes.map(openWorld);
-const kinds = ['established, same', 'established, any', 'new, same', 'denied, same'] as const;
+const kinds = ['established, same', 'established, any', 'new, same', 'denied, same', 'guard, same'] as const;
 type Kind = (typeof kinds)[number];
 const costs = new Map<string, number[]>();
 try {
@@ -126,23 +133,47 @@ function openWorld(size: number): World {
     };
     maps.subjects.set(endpoint.subject, { ingress, egress: openGeneration });
     maps.localAddresses.set(address, { ...endpoint, ifindex: link });
+    maps.workloadPrefixes.set(ipPrefix(`${address}/24`), true);
     maps.ipcache.set(ipPrefix(address), endpoint.identity);
     maps.endpoints.set(link, endpoint);
   }
   const place: PacketPlace = { hook: 'from-workload', ifindex: clientLink, cameThrough: clientLink };
   for (let connection = 0; connection < size; connection += 1)
     runner.run(openingPacket(endsOf(connection)), place);
+  const guard = loadGuard(options.instance);
   return {
     size,
-    measure: (kind) => measure(runner, place, size, kind),
+    measure: (kind) =>
+      kind === 'guard, same'
+        ? runProgram(guard, openingPacket(endsOf(0)), new Uint8Array(), repeats).durationNs
+        : measure(runner, place, size, kind),
     close() {
+      closeHandle(guard);
       runner.close();
       datapath.remove();
     },
   };
 }
 
-function measure(runner: PacketRunner, place: PacketPlace, size: number, kind: Kind): number {
+/** The program of `--workload-cidr` on netfilter's hooks, over the maps of an instance. */
+function loadGuard(instance: string): FdHandle {
+  const path = join(import.meta.dirname, '../bpf/build/guard.bpf.o');
+  const folder = join(bpffs, 'weir', instance, `layout-${layoutVersion}`);
+  // BPF_PROG_TYPE_NETFILTER, BPF_NETFILTER (linux/bpf.h).
+  const type = { program: 32, attach: 45 };
+  const { programs, maps } = loadObject({ path, type, useMaps: (name) => openPinned(join(folder, name)) }, [
+    'guard',
+  ]);
+  for (const map of Object.values(maps)) closeHandle(map);
+  return programs['guard'] as FdHandle;
+}
+
+function measure(
+  runner: PacketRunner,
+  place: PacketPlace,
+  size: number,
+  kind: Exclude<Kind, 'guard, same'>,
+): number {
   switch (kind) {
     case 'established, same':
       return runner.run(segment(endsOf(0)), place, repeats).durationNs;
