@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
+import { connect } from 'node:tls';
 import { type ServedDirectory, serveDirectory } from '@weir/xds-server';
 import { startEnvoy, temporaryDirectory } from './envoy-under-test.ts';
 
@@ -70,6 +72,15 @@ resources:
             '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
 `;
 
+const weir = resolve(import.meta.dirname, '../../weir');
+const certificate = (name: string): string => join(import.meta.dirname, 'certificates', name);
+const tlsArgs = (key: string): readonly string[] => [
+  '--tls-cert',
+  certificate('server.pem'),
+  '--tls-key',
+  certificate(key),
+];
+
 const usage = [
   { name: 'no address', args: ['--dir', '.'], error: /required option '--listen <address>' not specified/ },
   {
@@ -77,16 +88,77 @@ const usage = [
     args: ['--dir', '.', '--listen', 'here'],
     error: /expected unix:PATH or tcp:HOST:PORT/,
   },
+  {
+    name: 'a key that is missing',
+    args: ['--dir', '.', '--listen', 'tcp:127.0.0.1:0', '--tls-cert', certificate('server.pem')],
+    error: /TLS needs both --tls-cert and --tls-key/,
+  },
+  {
+    name: 'a key that cannot be read',
+    args: ['--dir', '.', '--listen', 'tcp:127.0.0.1:0', ...tlsArgs('nowhere.key')],
+    error: /--tls-key .*nowhere\.key: ENOENT/,
+  },
+  {
+    name: 'a key that is none',
+    args: ['--dir', certificate('.'), '--listen', 'tcp:127.0.0.1:0', ...tlsArgs('server.pem')],
+    error: /cannot speak TLS on 127\.0\.0\.1:0: /,
+  },
+  {
+    name: 'TLS for no tcp address',
+    args: ['--dir', '.', '--listen', 'unix:xds.sock', ...tlsArgs('server.key')],
+    error: /--tls-cert is for tcp:HOST:PORT, and no --listen names one/,
+  },
   { name: 'no such folder', args: ['--dir', 'nowhere', '--listen', 'tcp:127.0.0.1:0'], error: /nowhere/ },
 ];
 for (const { name, args, error } of usage) {
   test(`weir xds serve with ${name} ends with an error`, () => {
-    const weir = resolve(import.meta.dirname, '../../weir');
-    const { status, stderr } = spawnSync(weir, ['xds', 'serve', ...args], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(weir, ['xds', 'serve', ...args], {
+      encoding: 'utf8',
+      timeout: deadlineMs,
+    });
     assert.notEqual(status, 0);
     assert.match(stderr, error);
   });
 }
+
+/** Whether the other end takes the certificate and begins to speak HTTP/2. */
+function greets(
+  port: number,
+  names: { readonly key: string; readonly cert: string } | null,
+): Promise<boolean> {
+  const own = names === null ? {} : { key: read(names.key), cert: read(names.cert) };
+  const socket = connect({ port, host: '127.0.0.1', ca: read('ca.pem'), ALPNProtocols: ['h2'], ...own });
+  return new Promise((done) => {
+    socket.once('data', (frame: Buffer) => done(frame[3] === settingsFrame));
+    socket.once('error', () => done(false));
+    socket.once('close', () => done(false));
+  }).finally(() => socket.destroy()) as Promise<boolean>;
+}
+const read = (name: string): Buffer => readFileSync(certificate(name));
+const settingsFrame = 4;
+
+test('weir xds serve speaks mutual TLS on a tcp address', async (t) => {
+  const args = ['--dir', temporaryDirectory(t), '--listen', 'tcp:127.0.0.1:0', ...tlsArgs('server.key')];
+  const child = spawn(weir, ['xds', 'serve', ...args, '--tls-client-ca', certificate('ca.pem')]);
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  const port = await new Promise<number>((done, fail) => {
+    const look = (text: Buffer): void => {
+      output += text.toString();
+      const [, found] = /^listening on tcp:127\.0\.0\.1:(\d+) \(mutual TLS\)$/m.exec(output) ?? [];
+      if (found !== undefined) done(Number(found));
+    };
+    child.stdout.on('data', look);
+    child.stderr.on('data', look);
+    child.once('exit', () => fail(new Error(output)));
+  });
+  assert.equal(await greets(port, { key: 'client.key', cert: 'client.pem' }), true);
+  assert.equal(await greets(port, { key: 'stranger.key', cert: 'stranger.pem' }), false);
+  assert.equal(await greets(port, null), false);
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  assert.deepEqual(await ended, [0, null]);
+});
 
 suite('serveDirectory', () => {
   test('an Envoy follows the files; a bad one is refused with its place and changes nothing', async (t) => {

@@ -116,22 +116,25 @@ function createAfterTurns(): (callback: () => void) => void {
 function serverOf(address: ListenAddress, limits: Limits, accept: (socket: Socket) => void): Server {
   if (address.kind === 'unix' || address.tls === undefined) return createServer({ noDelay: true }, accept);
   const { key, certificate, clientCa } = address.tls;
-  const server = createTlsServer(
-    {
-      key: Buffer.from(key),
-      cert: Buffer.from(certificate),
-      ...(clientCa === undefined ? {} : { ca: Buffer.from(clientCa) }),
-      requestCert: clientCa !== undefined,
-      rejectUnauthorized: clientCa !== undefined,
-      ALPNProtocols: ['h2'],
-      handshakeTimeout: limits.firstRequestMs,
-      noDelay: true,
-    },
-    accept,
-  );
-  // The client's fault: its socket is closed already.
-  server.on('tlsClientError', () => undefined);
-  return server;
+  const options = {
+    key: Buffer.from(key),
+    cert: Buffer.from(certificate),
+    ...(clientCa === undefined ? {} : { ca: Buffer.from(clientCa) }),
+    requestCert: clientCa !== undefined,
+    rejectUnauthorized: clientCa !== undefined,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: limits.firstRequestMs,
+    noDelay: true,
+  };
+  try {
+    const server = createTlsServer(options, accept);
+    // The client's fault: its socket is closed already.
+    server.on('tlsClientError', () => undefined);
+    return server;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot speak TLS on ${nameOf(address)}: ${reason}`, { cause: error });
+  }
 }
 
 function bind(server: Server, address: ListenAddress): Promise<number> {

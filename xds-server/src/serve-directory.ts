@@ -95,20 +95,23 @@ export async function serveDirectory(options: ServeDirectoryOptions): Promise<Se
     }
   }
 
+  async function close(): Promise<void> {
+    cancel?.();
+    tree.close();
+    await reading;
+    await server.close();
+  }
+
   await reload();
   const listening: Listening[] = [];
-  for (const address of options.listen) listening.push(await server.listen(address));
+  try {
+    for (const address of options.listen) listening.push(await server.listen(address));
+  } catch (error) {
+    await close();
+    throw error;
+  }
   server.ready();
-  return Object.freeze({
-    server,
-    listening,
-    close: async () => {
-      cancel?.();
-      tree.close();
-      await reading;
-      await server.close();
-    },
-  });
+  return Object.freeze({ server, listening, close });
 }
 
 /** Null: the file went before it could be read. */

@@ -34,14 +34,15 @@ export function deltaChange(
   subscribe: readonly string[],
   unsubscribe: readonly string[],
 ): SubscriptionChange {
-  if (subscribe.length === 0 && unsubscribe.length === 0 && (before.named || before.wildcard))
-    return same(before);
+  if (subscribe.length === 0 && unsubscribe.length === 0) {
+    if (before.named || before.wildcard) return same(before);
+    // Nothing was ever named: everything is meant.
+    return { ...same({ ...before, wildcard: true }), wildcardBegan: true };
+  }
   const named = before.named || subscribe.length > 0;
-  const legacy = !named && unsubscribe.length === 0;
   const unsubscribed = new Set(unsubscribe);
   const wildcard =
-    (before.wildcard || legacy || subscribe.includes('*')) &&
-    !(unsubscribed.has('*') && !subscribe.includes('*'));
+    (before.wildcard || subscribe.includes('*')) && !(unsubscribed.has('*') && !subscribe.includes('*'));
   const asked = [...new Set(subscribe)].filter((name) => name !== '*');
   const dropped = [...unsubscribed].filter((name) => before.names.has(name) && !asked.includes(name));
   // Still under the wildcard, the client does not know whether it may keep what it gave up by name.

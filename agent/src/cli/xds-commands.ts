@@ -1,5 +1,14 @@
-import { type ListenAddress, serveDirectory } from '@weir/xds-server';
+import { readFile } from 'node:fs/promises';
+import { type ListenAddress, serveDirectory, type TlsOptions } from '@weir/xds-server';
 import { Command } from 'commander';
+
+interface ServeOptions {
+  readonly dir: string;
+  readonly listen: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+}
 
 /** `weir xds serve`: the control server by itself. */
 export function xdsCommands(): Command {
@@ -13,9 +22,19 @@ export function xdsCommands(): Command {
       'canonical proto JSON with @type: one resource, or a `resources:` list, a file',
     )
     .requiredOption('--listen <address>', 'unix:PATH or tcp:HOST:PORT (repeatable)', several)
-    .action(async ({ dir, listen }: { dir: string; listen: readonly string[] }) => {
+    .option('--tls-cert <file>', 'certificate chain (PEM): the tcp addresses speak TLS')
+    .option('--tls-key <file>', 'its private key (PEM)')
+    .option('--tls-client-ca <file>', 'only clients with a certificate that this authority signed (PEM)')
+    .action(async (options: ServeOptions) => {
       const print = (line: string): void => void process.stdout.write(`${line}\n`);
-      const served = await serveDirectory({ dir, listen: listen.map(parseListen), print });
+      const addresses = options.listen.map(parseListen);
+      const tls = await readTls(options);
+      if (tls !== null && !addresses.some(({ kind }) => kind === 'tcp'))
+        throw new Error('--tls-cert is for tcp:HOST:PORT, and no --listen names one');
+      const listen = addresses.map((address) =>
+        tls === null || address.kind === 'unix' ? address : { ...address, tls },
+      );
+      const served = await serveDirectory({ dir: options.dir, listen, print });
       for (const { address, port } of served.listening) print(`listening on ${showListen(address, port)}`);
       await new Promise<void>((resolve) => {
         for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve());
@@ -23,6 +42,25 @@ export function xdsCommands(): Command {
       await served.close();
     });
   return new Command('xds').description('the xDS control server by itself').addCommand(serve);
+}
+
+async function readTls({ tlsCert, tlsKey, tlsClientCa }: ServeOptions): Promise<TlsOptions | null> {
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return null;
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new Error('TLS needs both --tls-cert and --tls-key');
+  const [certificate, key] = [await readPem('--tls-cert', tlsCert), await readPem('--tls-key', tlsKey)];
+  if (tlsClientCa === undefined) return { certificate, key };
+  return { certificate, key, clientCa: await readPem('--tls-client-ca', tlsClientCa) };
+}
+
+async function readPem(option: string, file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new Error(`${option} ${file}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function parseListen(text: string): ListenAddress {
@@ -36,5 +74,8 @@ function parseListen(text: string): ListenAddress {
 }
 
 function showListen(address: ListenAddress, port: number): string {
-  return address.kind === 'unix' ? `unix:${address.path}` : `tcp:${address.host}:${port}`;
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const { tls } = address;
+  const kind = tls === undefined ? '' : tls.clientCa === undefined ? ' (TLS)' : ' (mutual TLS)';
+  return `tcp:${address.host}:${port}${kind}`;
 }
