@@ -14,7 +14,7 @@ static __noinline int is_stranger(const struct weir_address *address)
 	struct weir_prefix prefix = { .prefix_length = 128, .address = *address };
 	__u32 *identity;
 
-	if (!bpf_map_lookup_elem(&workload_prefixes, &prefix) || bpf_map_lookup_elem(&local_addresses, address))
+	if (bpf_map_lookup_elem(&local_addresses, address) || !bpf_map_lookup_elem(&workload_prefixes, &prefix))
 		return 0;
 	identity = bpf_map_lookup_elem(&ipcache, &prefix);
 	return !identity || *identity != IDENTITY_HOST;

@@ -8,6 +8,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* linux/netfilter.h */
 enum { NETFILTER_DROP = 0, NETFILTER_ACCEPT = 1, NETFILTER_IPV4 = 2 };
+#define LOOPBACK_IFINDEX 1
 
 /* The fields that are read, found in the running kernel by their names (CO-RE). */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -80,6 +81,7 @@ SEC("netfilter")
 int guard(struct bpf_nf_ctx *context)
 {
 	struct decision decision = { .source_identity = IDENTITY_WORLD, .destination_identity = IDENTITY_WORLD };
+	const struct net_device *in = context->state->in;
 	struct packet packet = {};
 	__u16 l4_offset = 0;
 
@@ -94,6 +96,7 @@ int guard(struct bpf_nf_ctx *context)
 	read_ports(context, &packet, l4_offset);
 	decision.reason = WEIR_WORKLOAD_UNKNOWN;
 	count(WEIR_WORKLOAD_UNKNOWN);
-	tell_of(context->state->in->ifindex, &packet, &decision, WEIR_EVENT_DROP << 8 | WEIR_GUARD);
+	/* A run without an interface (BPF_PROG_RUN) is the node's own. */
+	tell_of(in ? in->ifindex : LOOPBACK_IFINDEX, &packet, &decision, WEIR_EVENT_DROP << 8 | WEIR_GUARD);
 	return NETFILTER_DROP;
 }

@@ -16,11 +16,11 @@ export interface Guard {
 /** BPF_PROG_TYPE_NETFILTER and BPF_NETFILTER (linux/bpf.h, since 6.4). */
 const type = Object.freeze({ program: 32, attach: 45 });
 /** NFPROTO_* (linux/netfilter.h). */
-const families = { ipv4: 2, ipv6: 10 } as const;
+export const netfilterFamilies = { ipv4: 2, ipv6: 10 } as const;
 /** enum nf_inet_hooks: what is for the node itself, and what it forwards. */
-const hooks = { input: 1, forward: 2 } as const;
-const spots = Object.entries(families).flatMap(([family, pf]) =>
-  Object.entries(hooks).map(([hook, number]) => ({
+export const netfilterHooks = { input: 1, forward: 2 } as const;
+const spots = Object.entries(netfilterFamilies).flatMap(([family, pf]) =>
+  Object.entries(netfilterHooks).map(([hook, number]) => ({
     name: `guard_${family}_${hook}`,
     family: pf,
     hook: number,
@@ -34,7 +34,7 @@ export function openGuard(pinRoot: string, useMap: (name: string) => FdHandle): 
   let program: FdHandle | undefined;
 
   function attach(): void {
-    program = load(useMap);
+    program = loadGuardProgram(useMap);
     for (const { name, family, hook } of spots) {
       const before = pinnedAt(pinRoot, name);
       const { link, place } = takePlace(program, family, hook);
@@ -63,11 +63,12 @@ export function openGuard(pinRoot: string, useMap: (name: string) => FdHandle): 
 /** Whether the kernel takes the program; throws BpfError when it does not. */
 export function probeGuard(): boolean {
   const small = ['conntrack', 'endpoints', 'local_addresses'].map((name) => [name, 64] as const);
-  native.close(load(() => null, new Map(small)));
+  native.close(loadGuardProgram(() => null, new Map(small)));
   return true;
 }
 
-function load(
+/** Over the maps that `useMaps` gives, or maps of its own; the caller closes it. Throws BpfError before Linux 6.4. */
+export function loadGuardProgram(
   useMaps: (name: string) => FdHandle | null,
   maxEntries: ReadonlyMap<string, number> = new Map(),
 ): FdHandle {

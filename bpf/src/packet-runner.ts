@@ -3,10 +3,12 @@ import { BpfError } from './bpf-error.ts';
 import { loadObject } from './bpf-object.ts';
 import { readConnections } from './connections.ts';
 import { readCounters } from './counters.ts';
+import { codecs } from './datapath-codecs.ts';
 import type { Connection } from './datapath-maps.ts';
 import type { DatapathOptions } from './datapath-options.ts';
 import { constantsFor, placement, required } from './datapath-programs.ts';
 import { type DatapathEvent, decodeEvents, type Hook } from './events.ts';
+import { loadGuardProgram, netfilterFamilies, netfilterHooks } from './guard.ts';
 import { kernelMap } from './kernel-map.ts';
 import { u64 } from './layout.ts';
 import { layouts } from './layouts.ts';
@@ -18,7 +20,7 @@ import type { Reason } from './reasons.ts';
 /** Where a packet is seen. */
 export interface PacketPlace {
   readonly hook: Hook;
-  /** The interface whose hook it is; it must exist in this network namespace. */
+  /** The interface whose hook it is; it must exist in this network namespace. The guard stands on none. */
   readonly ifindex: Ifindex;
   /** The interface it came in through; undefined: the node sent it. */
   readonly cameThrough?: Ifindex;
@@ -84,6 +86,15 @@ const actions = new Map<number, PacketRun['action']>([
 /** Bytes of `struct __sk_buff` up to and with `ifindex`, and where its fields stand (linux/bpf.h). */
 const context = { bytes: 44, mark: 8, ingressIfindex: 36, ifindex: 40 } as const;
 
+/** NF_ACCEPT; the start of struct nf_hook_state (linux/netfilter.h) for a packet that the node forwards. */
+const netfilterAccept = 1;
+function forwarded(packet: Uint8Array): Uint8Array {
+  const state = new Uint8Array(48);
+  const isIpv6 = packet[12] === 0x86 && packet[13] === 0xdd;
+  state.set([netfilterHooks.forward, isIpv6 ? netfilterFamilies.ipv6 : netfilterFamilies.ipv4]);
+  return state;
+}
+
 /** Throws BpfError with code ENOENT when the instance has no maps. */
 export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
   const { bpffs, instance, connections = 4096, events: told = true } = options;
@@ -118,11 +129,34 @@ export function openPacketRunner(options: PacketRunnerOptions): PacketRunner {
     close();
     throw error;
   }
+  const guard = loadGuard((name) => (judgedBy.has(name) ? required(live, name) : required(own, name)));
+  if (guard !== undefined) handles.push(guard);
   const conntrack = required(own, 'conntrack');
   const fragments = required(own, 'fragments');
 
+  /** Nobody needs it while it is not known where workloads live, and kernels before 6.4 do not have it. */
+  function loadGuard(useMap: (name: string) => FdHandle): FdHandle | undefined {
+    const prefixes = kernelMap(
+      required(live, 'workload_prefixes'),
+      'workload_prefixes',
+      codecs.prefix,
+      codecs.present,
+    );
+    return prefixes.entries().next().done === true ? undefined : loadGuardProgram(useMap);
+  }
+
+  function runGuard(packet: Uint8Array, mark: number, repeat: number): PacketRun {
+    const passed = { action: 'pass', mark, packet, events: [], durationNs: 0 } as const;
+    if (guard === undefined) return passed;
+    const { returned, durationNs } = native.runProgram(guard, packet, forwarded(packet), repeat);
+    if (returned === netfilterAccept) return { ...passed, durationNs };
+    const dropped = told ? decodeEvents(native.drainRing(required(own, 'events'))) : [];
+    return { ...passed, action: 'drop', events: dropped, durationNs };
+  }
+
   return Object.freeze({
     run(packet: Uint8Array, { hook, ifindex, cameThrough, mark = 0 }: PacketPlace, repeat = 1): PacketRun {
+      if (hook === 'guard') return runGuard(packet, mark, repeat);
       const before = new Uint8Array(context.bytes);
       const view = new DataView(before.buffer);
       view.setUint32(context.mark, mark, true);

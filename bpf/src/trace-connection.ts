@@ -26,7 +26,7 @@ export type TraceVerdict =
       /** Where it would have gone, had that been possible. */
       readonly proxyPort: ProxyPort | undefined;
     }
-  /** Neither end is a workload of this node: no program sees it. */
+  /** Neither end is a workload of this node, nor a stranger where workloads live: no program minds it. */
   | { readonly kind: 'not-judged' };
 
 /** A connection's way through the programs. */
@@ -87,8 +87,9 @@ export function traceConnection(
     };
     if (run(place).action === 'round') run({ ...place, hook: 'from-workload' });
   }
-  const judged = source !== undefined || destination !== undefined;
-  return { steps, verdict: judged ? verdict() : { kind: 'not-judged' } };
+  if (source !== undefined || destination !== undefined) return { steps, verdict: verdict() };
+  const { action } = run({ hook: 'guard', ifindex: cameThrough ?? loopback });
+  return { steps, verdict: action === 'drop' ? verdict() : { kind: 'not-judged' } };
 }
 
 function verdictOf(steps: readonly TraceStep[]): TraceVerdict {

@@ -9,7 +9,9 @@ import {
   ipAddress,
   ipPrefix,
   openDatapath,
+  openPacketRunner,
   subjectNumber,
+  traceConnection,
 } from '@weir/bpf';
 import {
   addressIn,
@@ -105,6 +107,28 @@ describe('workloads that nobody announced', () => {
       });
       await peer('gamma').send(`udp ${family}`, 'x');
       assert.equal(datapath.counters()['workload-unknown'] - before, 1n);
+    });
+
+    test(`are refused by a trace as well (${family})`, () => {
+      const runner = openPacketRunner({ instance: lab, marks, bpffs });
+      const trace = (from: string, to: string): unknown => {
+        const ends = {
+          protocol: 6,
+          source: { address: ipAddress(from), port: 1 },
+          destination: { address: ipAddress(to), port: 80 },
+        };
+        const { verdict } = traceConnection(runner, ends, {
+          maps: datapath.maps,
+          uplink: linkOf(outside.link),
+        });
+        return verdict.kind === 'denied' ? `${verdict.reason} ${verdict.direction}` : verdict.kind;
+      };
+      const [stranger, beyond] = [addressIn(family, gamma), addressIn(family, outside)];
+      assert.equal(trace(stranger, beyond), 'workload-unknown egress');
+      assert.equal(trace(beyond, stranger), 'workload-unknown ingress');
+      assert.equal(trace(addressIn(family, alpha), stranger), 'workload-unknown egress');
+      assert.equal(trace(beyond, beyond.replace(/2$/, '3')), 'not-judged');
+      runner.close();
     });
 
     test(`leave those alone that are announced, the node itself and everybody else (${family})`, async () => {
