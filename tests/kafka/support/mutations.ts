@@ -23,6 +23,8 @@ export interface MutationRun {
 }
 
 const fixed = { SessionId: 0, SessionEpoch: 0, ShareSessionEpoch: 0, ForgottenTopicsData: [] };
+/** Of Produce: enough for a request to go on while it still comes. */
+const large = { Records: Buffer.alloc(20_000) };
 /** Parts of requests whose topics are not asked for (`unasked` of the generator). */
 const unasked = ['ForgottenTopicsData', 'TopicPartitions'];
 /** APIs whose answers are filtered, and Fetch, whose answers go by whether its topics are still allowed. */
@@ -77,8 +79,8 @@ function mutate(frame: Buffer, random: (below: number) => number): Buffer {
 
 /**
  * Sends damaged requests and damaged answers through the built filter under rules that allow topic `orders` alone,
- * and looks at what comes out as a broker or a client would: no other topic may be in it. Now and then the rules
- * change before an answer.
+ * and looks at what comes out as a broker or a client would: no other topic may be in it. Half of them come in
+ * pieces, and now and then the rules change before an answer.
  */
 export function runMutations(count: number, seed: number): MutationRun {
   const random = randomOf(seed);
@@ -105,7 +107,7 @@ export function runMutations(count: number, seed: number): MutationRun {
       version,
       index,
       'me',
-      sample(schema.request, version, names, { ...fixed, Acks: 1 }),
+      sample(schema.request, version, names, { ...fixed, Acks: 1, ...(random(3) === 0 ? large : {}) }),
     );
     const connection = filter.connect();
     const said = (what: string, bytes: Buffer) =>
@@ -113,7 +115,7 @@ export function runMutations(count: number, seed: number): MutationRun {
     try {
       if (random(2) === 0) {
         const damaged = mutate(request, random);
-        const out = connection.request(damaged);
+        const out = inPieces(damaged, random, connection.request);
         if (out === null) closed += 1;
         else {
           if (out.length > 0) forwarded += 1;
@@ -139,7 +141,7 @@ export function runMutations(count: number, seed: number): MutationRun {
         const answer = responseFrame(api, its, index, sample(api.response, its, topics));
         const damaged = random(4) === 0 ? answer : mutate(answer, random);
         if (random(4) === 0) filter.configure([one, three, none][random(3)]!);
-        const out = connection.answer(damaged);
+        const out = inPieces(damaged, random, connection.answer);
         filter.configure(one);
         if (out === null) closed += 1;
         else {
@@ -155,6 +157,24 @@ export function runMutations(count: number, seed: number): MutationRun {
     }
   }
   return { mutated: count, forwarded, closed, findings, memoryBytes: filter.memoryBytes };
+}
+
+/** Gives bytes to a side of a connection, half of the time in pieces; null: it was closed. */
+function inPieces(
+  bytes: Buffer,
+  random: (below: number) => number,
+  take: (piece: Buffer) => Buffer | null,
+): Buffer | null {
+  const most = random(2) === 0 ? bytes.length : 1 + random(bytes.length);
+  const out: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const size = most === bytes.length ? most : 1 + random(most);
+    const went = take(bytes.subarray(at, at + size));
+    if (went === null) return null;
+    out.push(went);
+    at += size;
+  }
+  return Buffer.concat(out);
 }
 
 /** Lets the filter learn the ids of both topics. */
