@@ -11,10 +11,12 @@ import { FRAME_CLOSE, FRAME_PASS, RequestSide } from './request-side.ts';
 import { Tools } from './tools.ts';
 import { Writer } from './writer.ts';
 
-/** A request of at least so many bytes may go on before it is there whole. */
+/** A request of which so many bytes are missing may go on before it is there whole. */
 const LARGE: i32 = 16384;
 /** So much of it is looked at first; where more was held, it was asked before whether it may. */
 const HEADER: i32 = 512;
+/** What stands for a request that has gone on in part grows with its partitions; from here on the rest is held. */
+const MOST_LED: i32 = 1024;
 
 /** A hold of at most so many bytes is kept for the next frame. */
 const SMALL_HOLD: i32 = 4096;
@@ -78,18 +80,24 @@ export class Connection {
     return true;
   }
 
-  /** How far to look: only at the beginning of a large request, and at the end of one that has gone on in part. */
+  /** How far to look: a little at a time where much of a request may go on unseen. */
   private nextPart(source: Source, at: i32): i32 {
     const hold = this.hold;
     const left: i32 = source.size - at;
     let size: i32 = left;
     if (this.led > 0) {
       size = 4 + int32(hold.bytes, 0) - hold.size;
+      if (size > LARGE && this.mayLead(hold.size)) size = HEADER;
     } else if (hold.size === 0 && left >= LARGE) {
       const start: i32 = source.look(at, HEADER);
-      if (int32(source.window.bytes, start) >= LARGE) size = HEADER;
+      if (int32(source.window.bytes, start) > LARGE) size = HEADER;
     }
     return size < left ? at + size : source.size;
+  }
+
+  /** Whether a request that has gone on in part may do so once more, with so many bytes in the hold. */
+  private mayLead(held: i32): boolean {
+    return this.led <= MOST_LED && held - this.led <= HEADER;
   }
 
   /** Takes a part of a callback's bytes. */
@@ -113,7 +121,7 @@ export class Connection {
       if (size < 0 || size > tools.limits.frameBytes) return this.close(REASON_TOO_LARGE);
       const next: i32 = at + 4 + size;
       if (next > end) {
-        if (size >= LARGE && at >= led && before - at <= HEADER)
+        if (next - end >= LARGE && (at >= led ? before - at <= HEADER : this.mayLead(before)))
           through = this.requests.lead(bytes, at, end, next);
         break;
       }

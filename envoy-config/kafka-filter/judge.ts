@@ -79,6 +79,13 @@ export class Judgement {
     walker.struct(schema.api(request.api, API_REQUEST));
     walker.noting = false;
     if (walker.failed || walker.at !== request.end) return false;
+    this.weigh(request, walker);
+    return true;
+  }
+
+  /** Judges what the walker has noted of a request. */
+  weigh(request: Request, walker: Walker): void {
+    const schema = this.schema;
     let all: boolean = false;
     let explicit: boolean = false;
     let resource: i32 = 0;
@@ -113,7 +120,6 @@ export class Judgement {
       all,
       explicit,
     );
-    return true;
   }
 
   private decide(request: Request, apiClass: i32, flags: i32, all: boolean, explicit: boolean): void {

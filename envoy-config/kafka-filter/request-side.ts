@@ -58,6 +58,9 @@ const SHARE_SESSION_NOT_FOUND: i32 = 122;
 /** A larger fetch request is not kept for its answer, which then ends the connection when the rules change. */
 const MOST_KEPT: i32 = 65536;
 
+/** Fewer records are not worth letting a request go on in part. */
+const LEAST_LED: i32 = 1024;
+
 /** Judges the requests of one connection, and notes what their answers need. */
 export class RequestSide {
   private readonly tools: Tools;
@@ -109,9 +112,9 @@ export class RequestSide {
   }
 
   /**
-   * How far a Produce request may go on before it is there whole; 0: not at all. It may where nothing is missing but
-   * the rest of its one batch of records, and the rules allow it. `Tools.frame` is then its beginning without those
-   * records: with what comes behind them, it is judged once more. At least a byte does, so none is a request till then.
+   * How far a Produce request may go on before it is there whole; 0: not at all. It may to the end of the records that
+   * come now, where all its topics are known and allowed. `Tools.frame` is then its beginning without those records:
+   * with what comes behind them, it is judged once more. At least a byte does, so none is a request till then.
    */
   lead(bytes: Uint8Array, start: i32, come: i32, end: i32): i32 {
     const tools = this.tools;
@@ -123,23 +126,22 @@ export class RequestSide {
     if (request.apiKey !== PRODUCE) return 0;
     walker.begin(bytes, request.bodyAt, end, request.version, request.flexible);
     walker.come = come;
+    walker.noting = true;
     walker.struct(schema.api(request.api, API_REQUEST));
-    // Three empty lists of tagged fields end a flexible request; the last record another one.
-    const flexible: boolean = request.flexible;
-    const rest: i32 = flexible ? 3 : 1;
-    const stop: i32 = end - rest;
-    if (walker.bytesAt < 0 || walker.at <= come || walker.at !== (flexible ? stop : end)) return 0;
+    walker.noting = false;
+    if (walker.bytesAt < 0 || walker.at - come < LEAST_LED) return 0;
+    judgement.reset();
+    judgement.weigh(request, walker);
+    if (walker.failed && walker.outermost !== judgement.topicSize.length) return 0;
+    if (!judgement.allowed) return 0;
+    const kept: i32 = walker.at === end ? 1 : 0;
+    const stop: i32 = walker.at - kept;
     const out: Writer = tools.frame;
     out.size = 0;
     out.append(bytes, start, walker.bytesAt);
-    if (flexible) out.byte(1);
-    else out.int32(1);
-    const size: i32 = out.size;
-    for (let index: i32 = 0; index < rest; index++) out.byte(0);
-    out.int32At(0, out.size - 4);
-    if (!request.read(out.bytes, 0, out.size, schema, walker)) return 0;
-    if (!judgement.judge(request, walker) || !judgement.allowed) return 0;
-    out.size = size;
+    if (request.flexible) out.byte(kept + 1);
+    else out.int32(kept);
+    out.int32At(0, out.size + end - stop - 4);
     return stop;
   }
 

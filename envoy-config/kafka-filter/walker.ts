@@ -33,6 +33,8 @@ export class Walker {
   come: i32 = 0;
   /** Where the field of bytes starts that was walked over last, its size included; -1: something came after it. */
   bytesAt: i32 = -1;
+  /** Elements of the outermost array that it failed in. */
+  outermost: i32 = 0;
   version: i32 = 0;
   flexible: boolean = false;
   /** The next byte. */
@@ -54,6 +56,7 @@ export class Walker {
     this.end = end;
     this.come = end;
     this.bytesAt = -1;
+    this.outermost = 0;
     this.version = version;
     this.flexible = flexible;
     this.failed = false;
@@ -99,7 +102,6 @@ export class Walker {
   /** Walks over a value of a type: a field's own, or one element of an array. */
   value(field: i32, type: i32): void {
     const start: i32 = this.at;
-    this.bytesAt = -1;
     if (type === TYPE_STRUCT) {
       if (this.isPresent(field)) this.struct(this.schema.field(field, FIELD_STRUCT));
       return;
@@ -109,10 +111,15 @@ export class Walker {
       if (this.failed) return;
       this.note(field, this.at, size);
       if (size > 0) this.skip(size);
-      if (type === TYPE_BYTES) this.bytesAt = start;
+      this.bytesAt = type === TYPE_BYTES ? start : -1;
       return;
     }
-    this.skip(type);
+    if (type > this.come - this.at) {
+      this.failed = true;
+      return;
+    }
+    this.at += type;
+    this.bytesAt = -1;
     this.note(field, start, type);
   }
 
@@ -141,7 +148,10 @@ export class Walker {
     for (let index: i32 = 0; index < count; index++) {
       if (element === TYPE_STRUCT) this.struct(this.schema.field(field, FIELD_STRUCT));
       else this.value(field, element);
-      if (this.failed) return;
+      if (this.failed) {
+        this.outermost = count;
+        return;
+      }
     }
   }
 
