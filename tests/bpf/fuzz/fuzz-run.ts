@@ -190,7 +190,8 @@ function oneFrame(
       mark: (mark | marks.proxy) >>> 0,
     };
     const done = run(packet, place);
-    if (done.action === 'round') return fault('the proxy is sent to itself', packet, place, done);
+    if (done.action === 'round')
+      return world.mayReachProxy(frame) ? undefined : fault('sent round', packet, place, done);
     return done.action === 'drop' ||
       world.mayComeFromProxy(receiver, frame) ||
       // What the proxy says of a connection that nobody knows ends it, whoever has it: a bare reset.
@@ -406,7 +407,7 @@ function createWorld(
     },
     mayReachProxy(frame) {
       if (frame.kind !== 'ip') return false;
-      const tuple = frame.tuple ?? frame.quotes;
+      const tuple = frame.tuple ?? frame.answers ?? frame.quotes;
       if (tuple === undefined) return false;
       return stands(tuple, 'redirected') || judge(tuple, 'both') === 'redirected';
     },
