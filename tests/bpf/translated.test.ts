@@ -85,6 +85,18 @@ describe('translated by the node', () => {
     return greeting;
   };
 
+  /** A connection that is in use until the programs ask whether the proxy still has it. */
+  const stays = async (from: string, to: string): Promise<void> => {
+    const name = fresh();
+    assert.match(await peer(from).connect(name, to, 80), /^\d+$/);
+    await peer(from).receive(name);
+    const until = performance.now() + 1_500;
+    while (performance.now() < until) {
+      assert.equal(await peer(from).send(name, 'again'), '5');
+      assert.equal(await peer(from).receive(name), 'again', `from ${from}`);
+    }
+  };
+
   for (const family of families) {
     const alpha = addressIn(family, workloads.alpha);
     const world = addressIn(family, outside);
@@ -119,6 +131,17 @@ describe('translated by the node', () => {
         assert.equal(await greeted('outside', service), world);
       });
     }
+
+    test(`through the proxy for longer than it is believed to be there (${family})`, async () => {
+      command('ip', '-n', `${lab}-outside`, 'route', 'replace', service, 'via', gatewayOf(world));
+      const rules = [1001, 1, 2].map((identity) => {
+        return { direction: 'ingress', peer: identity, protocol: 6, port: 80, verdict: l7 } as const;
+      });
+      apply(datapath, 'beta', rules);
+      await Promise.all(['alpha', 'node', 'outside'].map((from) => stays(from, service)));
+      apply(datapath, 'alpha', [{ direction: 'egress', peer: 2, protocol: 6, port: 80, verdict: l7 }]);
+      await stays('alpha', world);
+    });
 
     test(`a workload to itself through a service (${family})`, async () => {
       ingress(1, allow);
