@@ -25,7 +25,8 @@ const longestKey = 1_024;
  */
 export function createNodeReader(): NodeReader {
   const builds = new Map<string, Extensions>();
-  const descriptions = new Map<string, Description>();
+  // The first one takes milliseconds, in which the types get ready; no client should wait for that.
+  const descriptions = new Map([['', described(fromBinary(NodeSchema, new Uint8Array(0)))]]);
 
   function extensionsOf(runs: readonly Uint8Array[]): Extensions {
     if (runs.length === 0) return noExtensions;

@@ -8,12 +8,15 @@ export interface HpackDecoder {
   readonly decode: (block: Buffer) => readonly Header[];
 }
 
-/** What a connection's first header block says, and the table that it leaves behind. */
-export interface FirstBlock {
-  readonly headers: readonly Header[];
+interface TableState {
   /** Newest first. */
   readonly table: readonly Header[];
   readonly tableLimit: number;
+}
+
+/** What a connection's first header block says, and the table that it leaves behind. */
+export interface FirstBlock extends TableState {
+  readonly headers: readonly Header[];
 }
 
 /** First header blocks of connections: clients of one kind all begin with the same bytes. */
@@ -61,10 +64,35 @@ export function createHpackDecoder(
   firstBlocks: FirstBlocks,
 ): HpackDecoder {
   let begun = false;
-  /** Newest first. Connections that began alike share it until they differ. */
-  let dynamic: readonly Header[] = [];
-  let size = 0;
-  let limit = tableBytes;
+  let start: TableState = { table: [], tableLimit: tableBytes };
+  // Most connections carry one stream, which begins as that of others did: they need none.
+  let decoder: TableDecoder | null = null;
+  return {
+    decode: (block) => {
+      const first = !begun;
+      begun = true;
+      const known = first ? firstBlocks.find(block) : undefined;
+      if (known !== undefined) {
+        start = known;
+        return known.headers;
+      }
+      decoder ??= tableDecoder(tableBytes, listBytes, start);
+      const headers = decoder.decode(block);
+      if (first) firstBlocks.remember(block, { headers, ...decoder.state() });
+      return headers;
+    },
+  };
+}
+
+interface TableDecoder extends HpackDecoder {
+  readonly state: () => TableState;
+}
+
+function tableDecoder(tableBytes: number, listBytes: number, start: TableState): TableDecoder {
+  /** Connections that began alike share it until they differ. */
+  let dynamic = start.table;
+  let limit = start.tableLimit;
+  let size = dynamic.reduce((sum, header) => sum + sizeOf(header), 0);
 
   function evict(most: number): void {
     let kept = dynamic.length;
@@ -143,22 +171,7 @@ export function createHpackDecoder(
     return headers;
   }
 
-  return {
-    decode: (block) => {
-      if (begun) return decoded(block);
-      begun = true;
-      const known = firstBlocks.find(block);
-      if (known === undefined) {
-        const headers = decoded(block);
-        firstBlocks.remember(block, { headers, table: dynamic, tableLimit: limit });
-        return headers;
-      }
-      dynamic = known.table;
-      limit = known.tableLimit;
-      size = dynamic.reduce((sum, header) => sum + sizeOf(header), 0);
-      return known.headers;
-    },
-  };
+  return { decode: decoded, state: () => ({ table: dynamic, tableLimit: limit }) };
 }
 
 function sizeOf([name, value]: Header): number {
