@@ -18,7 +18,14 @@ import {
   words,
 } from './frames.ts';
 import { createHpackDecoder, type FirstBlocks } from './hpack.ts';
-import { isBegun, isSent, nextFrames, type OutgoingMessage, outgoingMessage } from './message-frames.ts';
+import {
+  isBegun,
+  isSent,
+  nextFrames,
+  type OutgoingMessage,
+  openingFrames,
+  outgoingMessage,
+} from './message-frames.ts';
 import { type RequestHeaders, requestHeaders } from './request-headers.ts';
 
 /** The server's end of one stream. */
@@ -568,19 +575,20 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   function send(stream: StreamState, parts: readonly Uint8Array[]): void {
     if (stream.over || stream.trailers !== null) return;
     const message = outgoingMessage(parts, stream.id);
-    if (!stream.answered) {
-      stream.answered = true;
-      hold(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
-    }
     const { first, later, bytes } = message;
-    if (stream.queue !== null) stream.queue.push(message);
-    else if (later.length === 0 && bytes <= sendWindow && bytes <= stream.sendWindow) {
+    const opens = !stream.answered;
+    stream.answered = true;
+    if (stream.queue === null && later.length === 0 && bytes <= sendWindow && bytes <= stream.sendWindow) {
       sendWindow -= bytes;
       stream.sendWindow -= bytes;
-      hold(first.frames);
+      hold(opens ? openingFrames(message, options.responseHeaders) : first.frames);
     } else {
-      stream.queue = [message];
-      flush(stream);
+      if (opens) hold(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
+      if (stream.queue !== null) stream.queue.push(message);
+      else {
+        stream.queue = [message];
+        flush(stream);
+      }
     }
     if (!receiving) write();
   }

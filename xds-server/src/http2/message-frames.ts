@@ -1,9 +1,9 @@
-import { frame, frameBytes, frameHeaderBytes, frameType, writeHeader } from './frames.ts';
+import { flags, frame, frameBytes, frameHeaderBytes, frameType, writeHeader } from './frames.ts';
 
 /** A gRPC message on its way out: its prefix and its parts, in DATA frames of one stream. */
 export interface OutgoingMessage {
   readonly stream: number;
-  readonly first: FramedPart;
+  readonly first: FirstPart;
   /** Put into frames when their turn comes, so that the first ones need not wait for all. */
   readonly later: readonly Uint8Array[];
   /** Prefix and message. */
@@ -20,13 +20,19 @@ interface FramedPart {
   readonly bytes: number;
 }
 
+interface FirstPart extends FramedPart {
+  readonly messageBytes: number;
+  /** The same behind the header block that opens a stream; made when a stream first needs it. */
+  opening: { readonly headers: Uint8Array; readonly frames: Buffer } | null;
+}
+
 /** gRPC's: whether the message is compressed, and its length. */
 const prefixBytes = 5;
 const fullFrame = frameHeaderBytes + frameBytes;
 const nothing = Buffer.alloc(0);
 
 /** Streams of many connections have the same number: the same part is the same frames there. */
-const framedFirst = new WeakMap<Uint8Array, FramedPart & { readonly messageBytes: number }>();
+const framedFirst = new WeakMap<Uint8Array, FirstPart>();
 const framedLater = new WeakMap<Uint8Array, FramedPart>();
 
 /** `parts` are shared: the frames of a part are made once for all streams with the same number. */
@@ -39,13 +45,21 @@ export function outgoingMessage(parts: readonly Uint8Array[], stream: number): O
   if (first?.stream !== stream || first.messageBytes !== messageBytes) {
     const prefix = Buffer.alloc(prefixBytes);
     prefix.writeUInt32BE(messageBytes, 1);
-    first = { ...framed(prefix, head, stream), messageBytes };
+    first = { ...framed(prefix, head, stream), messageBytes, opening: null };
     framedFirst.set(head, first);
   }
   return { stream, first, later, bytes: prefixBytes + messageBytes, part: 0, sentBytes: 0 };
 }
 
 const noParts: readonly Uint8Array[] = Object.freeze([]);
+
+/** The frames of a message in one part, as a stream begins with them: shared as well. */
+export function openingFrames({ first, stream }: OutgoingMessage, headers: Uint8Array): Buffer {
+  if (first.opening?.headers === headers) return first.opening.frames;
+  const frames = Buffer.concat([frame(frameType.headers, flags.endHeaders, stream, headers), first.frames]);
+  first.opening = { headers, frames };
+  return frames;
+}
 
 /** The part that is being sent; undefined: all are. */
 function currentPart({ stream, first, later, part }: OutgoingMessage): FramedPart | undefined {
