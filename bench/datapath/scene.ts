@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -68,10 +68,11 @@ const addressOf = (pod: string): string =>
 
 /** Makes the scene; takes a few seconds. Everything stands in namespaces and directories of its own. */
 export async function setScene(): Promise<Scene> {
-  const names = stageNames(`bench${process.pid}`);
-  const quick = stageNames(`benchquick${process.pid}`);
-  const tcpInstances = { plain: `benchtcp${process.pid}`, accelerated: `benchfast${process.pid}` };
+  const [first, second, third, fourth] = instancesApart();
+  const [names, quick] = [stageNames(first), stageNames(second)];
+  const tcpInstances = { plain: third, accelerated: fourth };
   const children: ChildProcess[] = [];
+  const logFile = join(names.runDirectory, 'bench.log');
   const network = await createNetwork(`weir-${names.instance}`, PODS);
   const nat = await createNetwork(`weir-${names.instance}-nat`, NAT_PODS);
   const inPod = (pod: string): readonly [string, ...string[]] =>
@@ -93,7 +94,7 @@ export async function setScene(): Promise<Scene> {
   }
 
   function start(enter: readonly [string, ...string[]], ...words: readonly string[]): void {
-    const log = openSync(join(names.runDirectory, 'bench.log'), 'a');
+    const log = openSync(logFile, 'a');
     const [program, ...rest] = enter;
     children.push(spawn(program, [...rest, ...words], { stdio: ['ignore', log, log] }));
   }
@@ -123,7 +124,10 @@ export async function setScene(): Promise<Scene> {
     writeFileSync(join(policies, 'bench.yaml'), POLICY);
     const files = ['--policies', policies, '--workloads', workloads, '--state-dir', stage.stateDirectory];
     start(network.inNode, ...weir(stage), 'agent', ...files, '--envoy-concurrency', '2', ...words);
-    return untilHealthy(() => statusOf(stage));
+    return untilHealthy(
+      () => statusOf(stage),
+      () => readFileSync(logFile, 'utf8'),
+    );
   }
 
   try {
@@ -173,6 +177,16 @@ export async function setScene(): Promise<Scene> {
     await strike();
     throw error;
   }
+}
+
+/** Names of instances that share no mark: there are few, and all of these live in one namespace. */
+function instancesApart(): readonly [string, string, string, string] {
+  const byMark = new Map<number, string>();
+  for (let number = 0; byMark.size < 4; number += 1) {
+    const name = `bench${process.pid}n${number}`;
+    byMark.set(instanceOf(name).marks.proxy, name);
+  }
+  return [...byMark.values()] as [string, string, string, string];
 }
 
 const statusOf = async ({ runDirectory }: StageNames): Promise<Status> =>
@@ -247,7 +261,7 @@ async function checkWays(
   if (rules.match(/^\s*[1-9]\d* .*TPROXY/gm)?.length !== 2) throw new Error("TPROXY's rule saw no packet");
 }
 
-async function untilHealthy(look: () => Promise<Status>): Promise<Status> {
+async function untilHealthy(look: () => Promise<Status>, log: () => string): Promise<Status> {
   let seen: unknown = 'nothing';
   for (const deadline = performance.now() + 20_000; performance.now() < deadline; await delay(50)) {
     try {
@@ -258,7 +272,7 @@ async function untilHealthy(look: () => Promise<Status>): Promise<Status> {
       seen = String(error);
     }
   }
-  throw new Error(`the agent did not become healthy: ${JSON.stringify(seen)}`);
+  throw new Error(`the agent did not become healthy: ${JSON.stringify(seen)}\n${log()}`);
 }
 
 async function untilServed({ name, enter, address, port }: Variant): Promise<void> {
