@@ -34,6 +34,7 @@ for (const accelerate of [true, false]) {
       });
       const way = accelerate ? 'accelerated' : 'by TCP';
       const tookS = ((performance.now() - start) / 1000).toFixed(1);
+      console.error(`${name}, ${way}: ${found.length} findings after ${tookS} s`);
       rows.push([name, way, String(accelerated), tookS, String(found.length)]);
       findings.push(...found.map((finding) => `${name}, ${way}: ${finding}`));
       messages += accelerated;

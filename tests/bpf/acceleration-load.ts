@@ -1,7 +1,7 @@
 // What acceleration must come through in any quantity. Each load gives what was wrong.
 
 import { workloads } from './lab.ts';
-import { type ProxiedLab, sparePort } from './proxied-lab.ts';
+import { type ProxiedLab, servers, sparePort } from './proxied-lab.ts';
 import { openPuppet, type Puppet } from './puppet.ts';
 
 export interface LoadSizes {
@@ -44,7 +44,7 @@ const endless = 1e12;
 async function conversations({ client }: ProxiedLab, _lab: string, { bulkBytes }: LoadSizes) {
   const names = ['one', 'two', 'three', 'four'];
   for (const [seed, name] of names.entries()) {
-    await client.ask({ op: 'connect', name, host: workloads.beta.address, port: 82 });
+    await client.ask({ op: 'connect', name, host: workloads.beta.address, port: servers.echoes.port });
     await client.ask({ op: 'converse', name, as: name, seed, bytes: bulkBytes / names.length });
   }
   const wrong: string[] = [];
@@ -118,30 +118,33 @@ async function kills({ client, web }: ProxiedLab, lab: string, sizes: LoadSizes)
 /** Of connections that carry small messages, and of some that carry streams in both directions. */
 async function revocations({ establish, permit, client, web }: ProxiedLab, _lab: string, sizes: LoadSizes) {
   const wrong: string[] = [];
+  const to = { host: workloads.beta.address, port: servers.echoes.port };
+  const first = 1_000_000;
   for (let round = 0; round < sizes.revocations; round += 1) {
-    const streams: [string, string][] = [];
+    await client.ask({ op: 'busy', ...to, count: 200, as: 'busy' });
+    const ends: { puppet: Puppet; name: string; seed: number }[] = [];
     for (let stream = 0; stream < 4; stream += 1) {
       const [near, far] = await establish();
-      streams.push([near, far]);
-      const pour = { op: 'pour', seed: stream, bytes: endless };
-      await client.ask({ op: 'drain', name: near, as: `${near} read` });
-      await web.ask({ op: 'drain', name: far, as: `${far} read` });
-      await client.ask({ ...pour, name: near, as: `${near} sent` });
-      await web.ask({ ...pour, name: far, as: `${far} sent` });
+      ends.push({ puppet: client, name: near, seed: stream }, { puppet: web, name: far, seed: stream });
     }
-    const to = { host: workloads.beta.address, port: 82 };
-    await client.ask({ op: 'busy', ...to, count: 200, as: 'busy' });
+    for (const { puppet, name, seed } of ends) {
+      await puppet.ask({ op: 'pour', name, as: `${name} sent`, seed, bytes: endless });
+      await puppet.ask({ op: 'drain', name, as: `${name} first`, bytes: first });
+    }
+    for (const { puppet, name, seed } of ends) {
+      wrong.push(...(await compared(puppet, `${name} first`, { seed, bytes: endless, to: first })));
+      await puppet.ask({ op: 'drain', name, as: `${name} rest` });
+    }
     permit('deny');
     const revokedAtNs = process.hrtime.bigint();
     const busy = (await client.ask({ op: 'join', as: 'busy', seconds })) as {
       living: number;
       last: number[];
     };
-    for (const [stream, [near, far]] of streams.entries()) {
-      wrong.push(...(await compared(web, `${far} read`, { seed: stream, bytes: endless })));
-      wrong.push(...(await compared(client, `${near} read`, { seed: stream, bytes: endless })));
-      await client.ask({ op: 'join', as: `${near} sent`, seconds });
-      await web.ask({ op: 'join', as: `${far} sent`, seconds });
+    for (const { puppet, name, seed } of ends) {
+      wrong.push(...(await compared(puppet, `${name} rest`, { seed, bytes: endless, from: first })));
+      await puppet.ask({ op: 'join', as: `${name} sent`, seconds });
+      await puppet.ask({ op: 'close', name });
     }
     permit();
     if (busy.living > 0) wrong.push(`round ${round}: ${busy.living} connections live on`);
