@@ -68,7 +68,7 @@ export function tcpProxy(...listeners: readonly MarkedListener[]): object {
           name: 'original',
           type: 'ORIGINAL_DST',
           lb_policy: 'CLUSTER_PROVIDED',
-          connect_timeout: '2s',
+          connect_timeout: '20s',
         },
       ],
     },
