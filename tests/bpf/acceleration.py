@@ -110,10 +110,10 @@ def connect(host, port):
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     made.setblocking(False)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if made.connect_ex((host, port)) not in (0, errno.EINPROGRESS):
-        raise OSError(errno.ECONNREFUSED, "refused")
-    wait(made, select.POLLOUT)
-    error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    error = made.connect_ex((host, port))
+    if error == errno.EINPROGRESS:
+        wait(made, select.POLLOUT)
+        error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:
         raise OSError(error, os.strerror(error))
     return made
@@ -150,6 +150,8 @@ def serve_echoes(listener):
     while True:
         try:
             made = accept(listener)
+        except TimeoutError:
+            continue
         except (OSError, ValueError):
             return
         threading.Thread(target=echo, args=(made,), daemon=True).start()
@@ -405,7 +407,9 @@ def run(command):
     if op == "busy":
         ready = threading.Event()
         background(command["as"], lambda: busy(command["host"], command["port"], command["count"], ready))
-        return ready.wait(DEADLINE)
+        if not ready.wait(DEADLINE):
+            raise TimeoutError
+        return True
     if op == "many":
         keys = ("host", "port", "count", "parallel", "largest", "seed")
         return many(*(command[key] for key in keys))
