@@ -15,6 +15,8 @@ import { Writer } from './writer.ts';
 const LARGE: i32 = 16384;
 /** So much of it is looked at first; where more was held, it was asked before whether it may. */
 const HEADER: i32 = 512;
+/** The beginning of most requests, up to their first batch, is not longer. */
+const USUAL_HEADER: i32 = 128;
 /** What stands for a request that has gone on in part grows with its partitions; from here on the rest is held. */
 const MOST_LED: i32 = 1024;
 
@@ -88,9 +90,11 @@ export class Connection {
     if (this.led > 0) {
       size = 4 + int32(hold.bytes, 0) - hold.size;
       if (size > LARGE && this.mayLead(hold.size)) size = HEADER;
+      // The beginning of the next request comes with the end of this one.
+      if (size <= HEADER) source.look(at, size < left ? size : left);
     } else if (hold.size === 0 && left >= LARGE) {
-      const start: i32 = source.look(at, HEADER);
-      if (int32(source.window.bytes, start) > LARGE) size = HEADER;
+      const start: i32 = source.look(at, USUAL_HEADER);
+      if (int32(source.window.bytes, start) > LARGE) size = source.window.size - start;
     }
     return size < left ? at + size : source.size;
   }
