@@ -42,10 +42,11 @@ async function open(port: number, busy: boolean): Promise<void> {
   const report = { port, busy, lastByteUs: 0, endedUs: null as number | null };
   sockets.push(socket);
   reports.push(report);
-  socket.on('error', () => undefined);
-  socket.on('close', () => {
-    report.endedUs = nowUs();
-  });
+  // At the first word of it: Node tells `close` only after everything else that has happened to any socket.
+  for (const word of ['error', 'end', 'close'])
+    socket.on(word, () => {
+      report.endedUs ??= nowUs();
+    });
   socket.write(REQUEST);
   await once(socket, 'data');
   report.lastByteUs = nowUs();
