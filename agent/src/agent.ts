@@ -162,7 +162,6 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
       listenersReady({
         ports: ports.map(proxyPort),
         ipv6: settings.ipv6,
-        pid: envoyPid(),
         listening: listeningPorts,
         deadlineMs: ENVOY_START_MS,
       }),
@@ -192,10 +191,6 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     if (event.kind === 'client-disconnected') proxy.lost();
     if (event.kind === 'quarantined') log.error(event.refusal, 'envoy refused a resource');
   });
-
-  function envoyPid(): number {
-    return envoy !== null && 'pid' in envoy.state ? envoy.state.pid : process.pid;
-  }
 
   // Facts, all of them before the first turn.
   const onError = (error: unknown): void => log.error({ err: error }, 'watching files');

@@ -19,6 +19,7 @@ import {
 } from '@weir/envoy-config';
 import { createXdsServer, encodedResource } from '@weir/xds-server';
 import { pollProcess, until } from '../../tests/envoy-config/support/envoy-under-test.ts';
+import { listeningIn } from '../../tests/envoy-config/support/listening-in.ts';
 import { makeNetwork, namespacePath } from '../../tests/envoy-config/support/network.ts';
 import { type PeerConnection, startPeer } from '../../tests/envoy-config/support/peer-handle.ts';
 import { answeringServer } from '../datapath/envoy-config.ts';
@@ -135,7 +136,7 @@ export async function setScene(): Promise<Scene> {
       const compiled = compileClass({ ...input, port }, settings);
       if (compiled.kind === 'refused') throw new Error(compiled.problem.message);
       await push(...compileShared(settings), ...compiled.resources);
-      await listenersReady({ ports: [port], ipv6: false, pid: pid(), deadlineMs: 10_000 });
+      await listenersReady({ ports: [port], ipv6: false, listening: listeningIn(pid()), deadlineMs: 10_000 });
       return serverPort;
     },
     async load(port, path, seconds) {

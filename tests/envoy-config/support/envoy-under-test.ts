@@ -38,6 +38,7 @@ import { ApiVersion, ConfigSourceSchema } from '@weir/xds-ts/envoy/config/core/v
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@weir/xds-ts/envoy/config/route/v3/route';
 import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { listeningIn } from './listening-in.ts';
 import { namespacePath } from './network.ts';
 
 const binaryPath = resolve(import.meta.dirname, '../../../build/envoy/envoy/_bin/envoy');
@@ -129,7 +130,7 @@ export async function startEnvoy(
       await listenersReady({
         ports: classes.map(({ port }) => proxyPort(port)),
         ipv6: false,
-        pid,
+        listening: listeningIn(pid),
         deadlineMs: 10_000,
       });
     },

@@ -25,6 +25,7 @@ import { classId } from '@weir/l7-policy';
 import { createXdsServer, encodedResource } from '@weir/xds-server';
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { pollProcess, until } from '../../envoy-config/support/envoy-under-test.ts';
+import { listeningIn } from '../../envoy-config/support/listening-in.ts';
 import { namespacePath } from '../../envoy-config/support/network.ts';
 
 const binaryPath = resolve(import.meta.dirname, '../../../build/envoy/envoy/_bin/envoy');
@@ -128,7 +129,7 @@ export async function startKafkaProxy(
       await give(classes.flatMap(compiled));
       await listenersReady({
         ports: classes.map(({ port }) => proxyPort(port)),
-        pid,
+        listening: listeningIn(pid),
         ipv6: false,
         deadlineMs: 10_000,
       });
@@ -139,7 +140,12 @@ export async function startKafkaProxy(
       const listener = fromBinary(ListenerSchema, made.bytes);
       for (const chain of listener.filterChains) chain.filters.shift();
       await give([{ ...made, bytes: toBinary(ListenerSchema, listener) }]);
-      await listenersReady({ ports: [proxyPort(port)], pid, ipv6: false, deadlineMs: 10_000 });
+      await listenersReady({
+        ports: [proxyPort(port)],
+        listening: listeningIn(pid),
+        ipv6: false,
+        deadlineMs: 10_000,
+      });
     },
     setRules: (changed) => give(compiled(changed).slice(1)),
     log: () => readFileSync(at('envoy.log'), 'utf8'),
