@@ -1,19 +1,20 @@
 // An Envoy between alpha and beta, and event-driven sockets on both sides. Call it inside the lab.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   type AccelerationChoice,
   type AccelerationCount,
   type Datapath,
+  listeningPorts,
   noSet,
   proxyPort,
   setNumber,
 } from '@weir/bpf';
 import { tcpProxy } from '../../bench/datapath/envoy-config.ts';
+import { waitUntil } from '../integration/wait-until.ts';
 import { apply, command, marks, namespacePath, openLabDatapath, workloads } from './lab.ts';
 import { openPuppet, type Puppet } from './puppet.ts';
 
@@ -87,7 +88,10 @@ export async function openProxiedLab(lab: string, choice: AccelerationChoice = '
   const web = openPuppet(lab, 'beta');
   for (const [name, server] of Object.entries(servers)) await web.ask({ op: 'listen', name, ...server });
   await web.ask({ op: 'echoes', name: 'echoes' });
-  await untilListening(port);
+  await waitUntil('Envoy on its port', 20_000, async () => {
+    const ports = listeningPorts(4);
+    return ports.has(port) ? { done: ports } : { seen: [...ports] };
+  });
 
   return {
     client,
@@ -135,14 +139,4 @@ export async function openProxiedLab(lab: string, choice: AccelerationChoice = '
       rmSync(folder, { recursive: true });
     },
   };
-}
-
-/** Envoy listens when the node's own table of sockets says so. */
-async function untilListening(wanted: number): Promise<void> {
-  const line = `0100007F:${wanted.toString(16).toUpperCase()} 00000000:0000 0A`;
-  for (const deadline = performance.now() + 20_000; ; await delay(20)) {
-    const table = readFileSync('/proc/net/tcp', 'utf8');
-    if (table.includes(line)) return;
-    assert.ok(performance.now() < deadline, table);
-  }
 }
