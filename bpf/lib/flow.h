@@ -121,11 +121,6 @@ static __always_inline int touch_for(struct standing *standing, const struct pac
 	return 1;
 }
 
-static __always_inline void touch(struct standing *standing, const struct packet *packet)
-{
-	touch_for(standing, packet, 1);
-}
-
 /* What a new entry keeps of the one in whose place it comes, `kind` being WEIR_LEG or 0: what is known of the other
  * connection that has the same addresses and ports. */
 static __always_inline __u16 inherited(const struct weir_flow *living, __u16 kind)

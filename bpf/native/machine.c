@@ -162,7 +162,7 @@ static int destroy(int fd, const struct ends *ends, size_t count, uint32_t *dest
 	struct diag_request requests[DIAG_BATCH];
 	struct diag_answer answers[DIAG_BATCH];
 	size_t found = 0;
-	int error;
+	int error, failed;
 
 	for (size_t i = 0; i < count; i++)
 		requests[i] = request_for(ends + i);
@@ -180,8 +180,9 @@ static int destroy(int fd, const struct ends *ends, size_t count, uint32_t *dest
 		memcpy(requests[found].request.id.idiag_cookie, answers[i].cookie, sizeof(answers[i].cookie));
 		found++;
 	}
-	if (ask_diag(fd, requests, answers, found))
-		return errno;
+	failed = ask_diag(fd, requests, answers, found);
+	if (failed)
+		return failed;
 	for (size_t i = 0; i < found; i++) {
 		if (!answers[i].error)
 			*destroyed += 1;

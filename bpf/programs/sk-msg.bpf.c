@@ -65,7 +65,7 @@ static __noinline int ask_permission(struct accelerated *accelerated)
 		return 0;
 	if (!is_current(flow) && rejudge(0, &packet, &standing, &decision, WEIR_FROM_NETWORK))
 		return 0;
-	touch(&standing, &packet);
+	touch_for(&standing, &packet, 1);
 	permission.seen_ns = bpf_ktime_get_coarse_ns();
 	permission.source_subject = flow->source.subject;
 	permission.source_generation = flow->source.generation;

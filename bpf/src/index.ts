@@ -1,8 +1,4 @@
-export {
-  type AccelerationCount,
-  type AccelerationState,
-  accelerationCounts,
-} from './acceleration.ts';
+export { type AccelerationCount, type AccelerationState, accelerationCounts } from './acceleration.ts';
 export { addressBytes, type IpAddress, type IpPrefix, ipAddress, ipPrefix } from './address.ts';
 export { BpfError } from './bpf-error.ts';
 export { type LoadedObject, loadObject, type ObjectOptions } from './bpf-object.ts';
