@@ -3,6 +3,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { type Node, NodeSchema } from '@weir/xds-ts/envoy/config/core/v3/base';
 import type { ClientNode } from './client.ts';
 import { bodyOf, fieldEnd, isPlain, textIn } from './fields.ts';
+import { forgetOldest } from './forget-oldest.ts';
 
 /** Reads the node of a stream's first request. Throws on what is no such message. */
 export type NodeReader = (bytes: Uint8Array) => ClientNode;
@@ -55,10 +56,7 @@ export function createNodeReader(): NodeReader {
 function remember<Value>(known: Map<string, Value>, key: string, value: Value): void {
   known.delete(key);
   known.set(key, value);
-  for (const oldest of known.keys()) {
-    if (known.size <= remembered) break;
-    known.delete(oldest);
-  }
+  forgetOldest(known, remembered);
 }
 
 function described(node: Node): Description {

@@ -1,6 +1,7 @@
 // One connection and its streams, whose frames share windows, tables and limits: longer than a file should be, and in
 // one piece.
 import type { Socket } from 'node:net';
+import { forgetOldest } from '../forget-oldest.ts';
 import {
   defaultWindow,
   type ErrorCode,
@@ -237,10 +238,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   /** Ends a stream that the peer has not ended. */
   function reset(id: number, code: ErrorCode): void {
     abandoned.add(id);
-    for (const oldest of abandoned) {
-      if (abandoned.size <= abandonedStreams) break;
-      abandoned.delete(oldest);
-    }
+    forgetOldest(abandoned, abandonedStreams);
     say(frame(frameType.resetStream, 0, id, words(code)));
   }
 

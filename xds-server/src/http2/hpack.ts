@@ -1,3 +1,4 @@
+import { forgetOldest } from '../forget-oldest.ts';
 import { decodeHuffman } from './huffman.ts';
 
 export type Header = readonly [name: string, value: string];
@@ -188,10 +189,7 @@ export function createFirstBlocks(): FirstBlocks {
     remember: (block, decoded) => {
       if (block.length > longestBlock) return;
       known.set(block.toString('latin1'), decoded);
-      for (const oldest of known.keys()) {
-        if (known.size <= rememberedBlocks) break;
-        known.delete(oldest);
-      }
+      forgetOldest(known, rememberedBlocks);
     },
   };
 }
