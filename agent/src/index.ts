@@ -3,7 +3,13 @@ export type { Status } from './api/api-types.ts';
 export { type ControlClient, ControlError, controlClient } from './api/control-client.ts';
 export { type Handler, serveControl } from './api/control-server.ts';
 export { type MetricSources, metricsText } from './api/metrics.ts';
-export { type Broker, type BrokerOptions, brokerVersions, startBroker } from './demo/broker.ts';
+export {
+  type Broker,
+  type BrokerOptions,
+  brokerVersions,
+  kafkaClassPath,
+  startBroker,
+} from './demo/broker.ts';
 export { clearKafkaStage } from './demo/kafka-stage.ts';
 export { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './demo/network.ts';
 export { type StageNames, stageNames, weir } from './demo/node.ts';

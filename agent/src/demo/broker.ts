@@ -4,14 +4,12 @@ import { join, resolve } from 'node:path';
 import { ended, run } from './run.ts';
 
 /** Kafka releases that `make setup` brings, for tests and the demo. */
-export const brokerVersions = { newest: '4.3.0', oldest: '3.9.1' } as const;
+export const brokerVersions = { newest: '4.3.0', middle: '3.9.1', oldest: '2.0.0' } as const;
 
-/** A broker with its own controller (KRaft). */
+/** A broker with its own controller (KRaft), or ZooKeeper before Kafka 3. */
 export interface Broker {
   readonly address: string;
   readonly port: number;
-  /** All jars of the release, for Java clients: `java -cp`. */
-  readonly classPath: string;
   log(): string;
   /** Ends the broker and removes its folder. */
   stop(): Promise<void>;
@@ -28,8 +26,6 @@ export interface BrokerOptions {
   readonly address: string;
   readonly port?: number;
   readonly version?: string;
-  /** More lines of server.properties. */
-  readonly properties?: Readonly<Record<string, string>>;
 }
 
 const cache = resolve(import.meta.dirname, '../../../build/kafka');
@@ -37,36 +33,50 @@ const cache = resolve(import.meta.dirname, '../../../build/kafka');
 const READY_MS = 60_000;
 
 /** Starts a broker and waits until it answers. Throws with its log when it does not. */
-export async function startBroker(options: BrokerOptions): Promise<Broker> {
-  const { enter, directory, address, port = 9092, version = brokerVersions.newest } = options;
-  const classPath = kafkaJars(version);
-  rmSync(directory, { recursive: true, force: true });
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const properties = join(directory, 'server.properties');
-  writeFileSync(properties, propertiesOf(options, join(directory, 'data'), port));
-  const java = (...args: readonly string[]) => [
+export async function startBroker({
+  enter,
+  directory,
+  address,
+  port = 9092,
+  version = brokerVersions.newest,
+}: BrokerOptions): Promise<Broker> {
+  const java = [
     '-Xmx256m',
     '-XX:+UseSerialGC',
     '-XX:TieredStopAtLevel=1',
     '-cp',
-    classPath,
-    ...args,
-  ];
-  await run(
-    'java',
-    java('kafka.tools.StorageTool', 'format', '-t', 'weirweirweirweirweirwA', '-c', properties),
-  );
+    kafkaClassPath(version),
+  ] as const;
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const write = (name: string, properties: Properties): string => {
+    const path = join(directory, name);
+    const lines = Object.entries(properties).map(([key, value]) => `${key}=${value}\n`);
+    writeFileSync(path, lines.join(''));
+    return path;
+  };
+  const common = commonProperties(address, port, join(directory, 'data'));
+  let main: readonly string[];
+  if (version.startsWith('2.')) {
+    const keeper = write('zookeeper.properties', keeperProperties(join(directory, 'keeper')));
+    const broker = write('server.properties', { ...underZooKeeper(port), ...common });
+    main = [join(import.meta.dirname, 'KafkaWithZooKeeper.java'), keeper, broker];
+  } else {
+    const broker = write('server.properties', { ...ownController(port), ...common });
+    const format = ['kafka.tools.StorageTool', 'format', '-t', 'weirweirweirweirweirwA', '-c', broker];
+    await run('java', [...java, ...format]);
+    main = ['kafka.Kafka', broker];
+  }
   const logPath = join(directory, 'broker.log');
   const log = openSync(logPath, 'a');
   const [program, ...words] = enter;
-  const child = spawn(program, [...words, 'java', ...java('kafka.Kafka', properties)], {
+  const child = spawn(program, [...words, 'java', ...java, ...main], {
     stdio: ['ignore', log, log],
     detached: true,
   });
   const broker: Broker = {
     address,
     port,
-    classPath,
     log: () => readFileSync(logPath, 'utf8'),
     async stop() {
       child.kill('SIGKILL');
@@ -84,23 +94,19 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   return broker;
 }
 
-/** The jars of a release, which `make setup` brought. */
-function kafkaJars(version: string): string {
+/** The jars of a release, which `make setup` brought, for `java -cp`. */
+export function kafkaClassPath(version: string): string {
   const folder = join(cache, version);
   if (!existsSync(folder)) throw new Error(`no Kafka ${version} in ${folder}: run make setup`);
   return `${folder}/*`;
 }
 
-function propertiesOf({ address, properties }: BrokerOptions, data: string, port: number): string {
-  const all: Readonly<Record<string, string>> = {
-    'process.roles': 'broker,controller',
-    'node.id': '1',
-    'controller.quorum.voters': '1@127.0.0.1:19093',
-    listeners: `PLAINTEXT://0.0.0.0:${port},CONTROLLER://127.0.0.1:19093`,
+type Properties = Readonly<Record<string, string>>;
+
+/** What brokers of all releases understand, or ignore. */
+function commonProperties(address: string, port: number, data: string): Properties {
+  return {
     'advertised.listeners': `PLAINTEXT://${address}:${port}`,
-    'listener.security.protocol.map':
-      'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT',
-    'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': data,
     'offsets.topic.replication.factor': '1',
@@ -114,11 +120,37 @@ function propertiesOf({ address, properties }: BrokerOptions, data: string, port
     'group.initial.rebalance.delay.ms': '0',
     'num.partitions': '1',
     'log.segment.bytes': '16777216',
-    ...properties,
   };
-  return Object.entries(all)
-    .map(([key, value]) => `${key}=${value}\n`)
-    .join('');
+}
+
+function ownController(port: number): Properties {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.voters': '1@127.0.0.1:19093',
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `PLAINTEXT://0.0.0.0:${port},CONTROLLER://127.0.0.1:19093`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+  };
+}
+
+const KEEPER = { address: '127.0.0.1', port: 2181 } as const;
+
+function underZooKeeper(port: number): Properties {
+  return {
+    'broker.id': '1',
+    'zookeeper.connect': `${KEEPER.address}:${KEEPER.port}`,
+    listeners: `PLAINTEXT://0.0.0.0:${port}`,
+  };
+}
+
+function keeperProperties(data: string): Properties {
+  return {
+    dataDir: data,
+    clientPort: `${KEEPER.port}`,
+    clientPortAddress: KEEPER.address,
+    'admin.enableServer': 'false',
+  };
 }
 
 /** Returns when the broker lists itself to a client at its own side. */

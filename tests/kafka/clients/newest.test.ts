@@ -4,6 +4,11 @@ import { clientCases } from '../support/client-cases.ts';
 
 clientCases({
   version: brokerVersions.newest,
-  consoleProducer: 'org.apache.kafka.tools.ConsoleProducer',
-  javaConsumers: ['classic', 'consumer', 'share'],
+  javaPrograms: { [brokerVersions.newest]: ['classic', 'consumer', 'share'] },
+  console: {
+    producer: ['org.apache.kafka.tools.ConsoleProducer', '--bootstrap-server'],
+    consumer: ['org.apache.kafka.tools.consumer.ConsoleConsumer', '--bootstrap-server'],
+    pattern: '--include',
+    consumerErrors: /Processed a total of/,
+  },
 });

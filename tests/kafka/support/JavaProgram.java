@@ -11,29 +11,25 @@ import java.util.Queue;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
-import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.protocol.Errors;
 
-/** A process around Kafka's Java clients, driven by lines: see client-program.ts. */
+/** A process around Kafka's Java clients of any release, driven by lines: see client-program.ts. */
 class JavaProgram {
-    private interface Poll {
+    interface Reader extends AutoCloseable {
+        void subscribe(List<String> topics);
+
         ConsumerRecords<String, String> poll(Duration timeout);
     }
 
     private final String broker;
     private final Map<String, KafkaProducer<String, String>> producers = new HashMap<>();
     private final Queue<String> arrived = new ArrayDeque<>();
-    private Poll consumer;
-    private AutoCloseable open;
+    private Reader reader;
 
     private JavaProgram(String broker) {
         this.broker = broker;
@@ -62,7 +58,7 @@ class JavaProgram {
             case "next":
                 return next();
             case "leave":
-                open.close();
+                reader.close();
                 return "ok";
             default:
                 throw new IllegalArgumentException(order);
@@ -116,40 +112,43 @@ class JavaProgram {
 
     private String consume(String mode, List<String> topics) throws Exception {
         arrived.clear();
-        String group = UUID.randomUUID().toString();
         Map<String, Object> settings = settings();
-        settings.put("group.id", group);
+        settings.put("group.id", UUID.randomUUID().toString());
         if (mode.equals("share")) {
-            readFromBeginning(group);
-            KafkaShareConsumer<String, String> share = new KafkaShareConsumer<>(settings);
-            share.subscribe(topics);
-            consumer = share::poll;
-            open = share;
+            // By its name: older releases have no such consumer.
+            reader = (Reader) Class.forName("ShareReader").getConstructor(Map.class).newInstance(settings);
         } else {
             settings.put("auto.offset.reset", "earliest");
             settings.put("group.protocol", mode);
-            KafkaConsumer<String, String> member = new KafkaConsumer<>(settings);
-            member.subscribe(topics);
-            consumer = member::poll;
-            open = member;
+            reader = memberOf(settings);
         }
+        reader.subscribe(topics);
         return "ok";
     }
 
-    /** Where a share group starts is a setting of the group, not of the consumer. */
-    private void readFromBeginning(String group) throws Exception {
-        // By its name: the clients of Kafka 3.9 do not have it.
-        ConfigResource resource = new ConfigResource(ConfigResource.Type.valueOf("GROUP"), group);
-        ConfigEntry entry = new ConfigEntry("share.auto.offset.reset", "earliest");
-        try (Admin admin = Admin.create(settings())) {
-            List<AlterConfigOp> changes = List.of(new AlterConfigOp(entry, AlterConfigOp.OpType.SET));
-            admin.incrementalAlterConfigs(Map.of(resource, changes)).all().get();
-        }
+    private static Reader memberOf(Map<String, Object> settings) {
+        KafkaConsumer<String, String> member = new KafkaConsumer<>(settings);
+        return new Reader() {
+            @Override
+            public void subscribe(List<String> topics) {
+                member.subscribe(topics);
+            }
+
+            @Override
+            public ConsumerRecords<String, String> poll(Duration timeout) {
+                return member.poll(timeout);
+            }
+
+            @Override
+            public void close() {
+                member.close();
+            }
+        };
     }
 
     private String next() {
         while (arrived.isEmpty()) {
-            consumer.poll(Duration.ofSeconds(1)).forEach(record -> arrived.add(record.topic() + ":" + record.value()));
+            reader.poll(Duration.ofSeconds(1)).forEach(record -> arrived.add(record.topic() + ":" + record.value()));
         }
         return arrived.remove();
     }

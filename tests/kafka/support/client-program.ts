@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { kafkaClassPath } from '@weir/agent';
 import { CLIENT_MS, type ClientScene } from './client-scene.ts';
 
 /**
@@ -20,6 +22,25 @@ export interface ClientProgram {
   /** Closes that consumer. */
   leave(): Promise<string>;
   end(): Promise<void>;
+}
+
+/** Words of a JVM that starts soon, and is not meant to run long. */
+export const quickJvm = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'] as const;
+
+/** Compiles JavaProgram against the Java clients of a release, and gives the command. */
+export function javaProgram(
+  { directory }: ClientScene,
+  release: string,
+  shareGroups: boolean,
+): readonly string[] {
+  const jars = kafkaClassPath(release);
+  const classes = join(directory, release);
+  const sources = ['JavaProgram.java', ...(shareGroups ? ['ShareReader.java'] : [])];
+  execFileSync('javac', [
+    ...['-nowarn', '-proc:none', '-cp', jars, '-d', classes],
+    ...sources.map((file) => join(import.meta.dirname, file)),
+  ]);
+  return ['java', ...quickJvm, '-cp', `${jars}:${classes}`, 'JavaProgram'];
 }
 
 /** Starts the program; its first argument is the broker. */

@@ -1,5 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { classId } from '@weir/l7-policy';
 import { until } from '../../envoy-config/support/envoy-under-test.ts';
 import { makeNetwork, namespacePath } from '../../envoy-config/support/network.ts';
@@ -16,7 +19,8 @@ const topics = ['orders', 'bills', 'secrets'];
 export interface ClientScene {
   /** Where clients find the broker, as host:port. */
   readonly bootstrap: string;
-  readonly classPath: string;
+  /** A folder for what belongs to clients; it goes at the end. */
+  readonly directory: string;
   /** Words before a program that runs where clients live. */
   readonly enter: readonly [string, ...string[]];
   /** Lets clients use these topics, and waits until the filter's worker goes by it. */
@@ -40,6 +44,7 @@ export async function startClientScene(version: string): Promise<ClientScene> {
     startKafkaProxy(network.proxy),
     startBroker({ namespace: network.server, address: network.serverAddress, version }),
   ]);
+  const directory = mkdtempSync(join(tmpdir(), 'weir-clients-'));
   const bootstrap = `${network.serverAddress}:9092`;
   const kcat = (namespace: string, args: readonly string[], input = '') =>
     execFileSync('nsenter', [`--net=${namespacePath(namespace)}`, 'kcat', '-b', bootstrap, ...args], {
@@ -57,7 +62,7 @@ export async function startClientScene(version: string): Promise<ClientScene> {
   });
   const scene: ClientScene = {
     bootstrap,
-    classPath: broker.classPath,
+    directory,
     enter: ['nsenter', `--net=${namespacePath(network.client)}`],
     async allow(...allowed) {
       await proxy.setRules(wanted(allowed));
@@ -88,6 +93,7 @@ export async function startClientScene(version: string): Promise<ClientScene> {
       await proxy.stop();
       await broker.stop();
       network.remove();
+      rmSync(directory, { recursive: true });
     },
   };
   for (const topic of topics) scene.write(topic, 'seed');
