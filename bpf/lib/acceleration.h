@@ -22,9 +22,9 @@ struct end_key {
 	__u32 received_from;
 };
 
-/* The verdict that a connection was seen to have, and when. */
+/* The verdict that a connection was seen to have, and when (in jiffies, which programs read without a call). */
 struct permission {
-	__u64 seen_ns;
+	__u64 seen;
 	__u32 source_subject;
 	__u32 source_generation;
 	__u32 destination_subject;
@@ -32,13 +32,9 @@ struct permission {
 	__u32 ipcache_epoch;
 };
 
-/* Kept with each socket of the sockhash, and with those that are watched for how their owner reads. */
+/* Kept with each socket of the sockhash, and with those that are watched for how their owner reads. What each message
+ * asks for stands first, in one cache line. */
 struct accelerated {
-	struct weir_flow_key flow;
-	/* Its place in workload_ends. */
-	struct weir_flow_key place;
-	struct end_key peer_key;
-	struct end own;
 	struct end peer;
 	struct permission permission;
 	__u8 peer_is_proxy;
@@ -46,6 +42,11 @@ struct accelerated {
 	__u8 searches;
 	/* Sent urgent data: sends by TCP from then on. */
 	__u8 urgent;
+	struct end own;
+	struct weir_flow_key flow;
+	/* Its place in workload_ends. */
+	struct weir_flow_key place;
+	struct end_key peer_key;
 };
 
 struct {

@@ -12,6 +12,11 @@ typedef struct {
 	long long counter;
 } atomic64_t;
 
+/* A word: only structures can be read at any address. */
+struct hlist_head {
+	void *first;
+};
+
 struct sk_psock {
 	/* Bytes that wait to be read. It came (7.0, and 6.18 stable) with the fix that counts them for FIONREAD. */
 	__u32 msg_tot_len;

@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define WEIR_LAYOUT 6
+#define WEIR_LAYOUT 7
 
 /* What was done with a packet and why; index of the counters. src/reasons.ts gives the names. */
 enum weir_reason {

@@ -5,6 +5,8 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 #define MAX_SEARCHES 8
+/* How long a permission is good without a look at the tracked connection: 0.1 to 1 s, as the kernel is built. */
+#define GOOD_FOR_JIFFIES 100
 
 /* The system calls that carry flags (x86-64), and the flag that says "urgent". */
 #define NR_SENDTO 44
@@ -66,7 +68,7 @@ static __noinline int ask_permission(struct accelerated *accelerated)
 	if (!is_current(flow) && rejudge(0, &packet, &standing, &decision, WEIR_FROM_NETWORK))
 		return 0;
 	touch_for(&standing, &packet, 1);
-	permission.seen_ns = bpf_ktime_get_coarse_ns();
+	permission.seen = bpf_jiffies64();
 	permission.source_subject = flow->source.subject;
 	permission.source_generation = flow->source.generation;
 	permission.destination_subject = flow->destination.subject;
@@ -81,7 +83,7 @@ static __always_inline int has_permission(struct accelerated *accelerated)
 {
 	const struct permission *seen = &accelerated->permission;
 
-	if (bpf_ktime_get_coarse_ns() - seen->seen_ns < NANOSECONDS &&
+	if (bpf_jiffies64() - seen->seen < GOOD_FOR_JIFFIES &&
 	    generation_of(seen->source_subject, WEIR_EGRESS) == seen->source_generation &&
 	    generation_of(seen->destination_subject, WEIR_INGRESS) == seen->destination_generation &&
 	    ipcache_epoch() == seen->ipcache_epoch)
@@ -91,10 +93,7 @@ static __always_inline int has_permission(struct accelerated *accelerated)
 
 static __always_inline int is_under_pressure(const struct sock *sock)
 {
-	unsigned long *memory_pressure = sock->__sk_common.skc_prot->memory_pressure;
-	unsigned long since = 0;
-
-	return bpf_probe_read_kernel(&since, sizeof(since), memory_pressure) || since;
+	return KERNEL(struct hlist_head, sock->__sk_common.skc_prot->memory_pressure)->first != 0;
 }
 
 /* Whether these bytes may go around TCP: WEIR_ACCELERATED or why not. In this order:
@@ -111,7 +110,8 @@ static __always_inline __u32 judge_message(const struct sk_msg_md *message, cons
 	const struct sock *sock = &own->inet_conn.icsk_inet.sk;
 	const struct sock *workload = accelerated->peer_is_proxy ? sock : peer;
 
-	if (is_urgent())
+	/* The proxy sends none. */
+	if (accelerated->peer_is_proxy && is_urgent())
 		accelerated->urgent = 1;
 	if (!acceleration_is_on() || accelerated->urgent || own->inet_conn.icsk_ulp_ops || sock->sk_tsflags)
 		return WEIR_ACCELERATION_UNFIT;

@@ -2,7 +2,7 @@ import { addressBytes, addressFromBytes, type IpAddress } from './address.ts';
 import { be16, type Field, layout, reserved, u8, u16, u32, u64 } from './layout.ts';
 
 /** Raised with every change of lib/shared.h (WEIR_LAYOUT there); maps are pinned under it. */
-export const layoutVersion = 6;
+export const layoutVersion = 7;
 
 const address: Field<IpAddress> = {
   bytes: 16,
