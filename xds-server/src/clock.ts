@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+
 /** Time, passed in so that tests decide when it passes. */
 export interface Clock {
   /** Milliseconds on a clock that never goes back. */

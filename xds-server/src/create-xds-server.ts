@@ -77,7 +77,7 @@ export function createXdsServer(options: XdsServerOptions = {}): XdsServer {
     if (refusal === null) return createSession(core, transport);
     counters.streamsRefused += 1;
     transport.end(refusal);
-    return { receive: () => undefined, closed: () => undefined };
+    return { receive: () => undefined, allReceived: () => undefined, closed: () => undefined };
   }
 
   function allStreams(): readonly { readonly id: ClientId; readonly stream: ConnectedStream }[] {

@@ -163,6 +163,7 @@ function discovery({ variant, typeUrl }: DiscoveryMethod, open: GrpcOptions['ope
     const session = open({ variant, typeUrl, peer: call.peer, send: call.send, end: call.end });
     return {
       message: session.receive,
+      allRead: session.allReceived,
       ended: () => {
         session.closed('ended by the client');
         call.end({ code: statusCode.ok, details: '' });

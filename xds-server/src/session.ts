@@ -254,5 +254,5 @@ export function createSession(core: Core, transport: Transport): Session {
     for (const typeUrl of types.keys()) core.settled(own, typeUrl);
   }
 
-  return { receive, closed };
+  return { receive, allReceived: () => core.turns.now(flush), closed };
 }

@@ -32,6 +32,7 @@ function answering(source: StatusSource, call: GrpcCall, once: boolean): CallRea
         call.end({ code: statusCode.invalidArgument, details });
       }
     },
+    allRead: () => undefined,
     ended: once
       ? () => call.end({ code: statusCode.invalidArgument, details: 'the call holds no request' })
       : done,

@@ -33,6 +33,8 @@ export interface Transport {
 export interface Session {
   /** One serialized request. */
   readonly receive: (bytes: Uint8Array) => void;
+  /** No more requests came at once: what they ask for may be sent. Otherwise it is a turn later. */
+  readonly allReceived: () => void;
   /** The client is gone. */
   readonly closed: (reason: string) => void;
 }

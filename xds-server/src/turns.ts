@@ -4,6 +4,8 @@ import type { Clock } from './clock.ts';
 export interface Turns {
   /** Gives the callback a turn; asking again before it came changes nothing. */
   readonly request: (turn: () => void) => void;
+  /** Takes a turn that was asked for ahead of the others. */
+  readonly now: (turn: () => void) => void;
   readonly waiting: () => number;
 }
 
@@ -34,6 +36,9 @@ export function createTurns(clock: Clock): Turns {
       if (scheduled) return;
       scheduled = true;
       clock.soon(run);
+    },
+    now: (turn) => {
+      if (queue.delete(turn)) turn();
     },
     waiting: () => queue.size,
   };

@@ -45,6 +45,8 @@ export interface ServerStream {
 /** Who takes what comes on a stream. */
 export interface StreamReader {
   readonly data: (bytes: Buffer) => void;
+  /** No more of what came at once is for this stream. */
+  readonly allRead: () => void;
   /** The stream is not congested any more. */
   readonly resume: () => void;
   /** The peer has said everything. */
@@ -120,6 +122,7 @@ const keepalivePing = frame(frameType.ping, 0, 0, Buffer.from('are you?'));
 const settingsAck = frame(frameType.settings, flags.ack, 0, Buffer.alloc(0));
 const silent: StreamReader = Object.freeze({
   data: () => undefined,
+  allRead: () => undefined,
   resume: () => undefined,
   ended: () => undefined,
   gone: () => undefined,
@@ -162,6 +165,8 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
   let pinged = false;
   let idle = false;
   let receiving = false;
+  /** The stream that was read last, and not told yet that this was all. */
+  let fed: StreamState | null = null;
   /** Frames that were said and not written yet. */
   let said: Uint8Array[] = [];
   let saidBytes = 0;
@@ -266,11 +271,19 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
         at += bytes;
       } else at = takePiece(chunk, at);
     }
+    feed(null);
     receiving = false;
     // The answer to settings says nothing that a peer waits for: it may go with the first response.
     if (said.length === 1 && said[0] === settingsAck) options.soon(write);
     else write();
     if (socket.writableLength > unwrittenBytes) socket.pause();
+  }
+
+  /** Answers go out with the write that follows, and not after all other connections were read too. */
+  function feed(next: StreamState | null): void {
+    const last = fed;
+    fed = next;
+    if (last !== null && last !== next) last.reader.allRead();
   }
 
   /** Of the preface or frame that begins there, or of its header while that is not whole. */
@@ -393,6 +406,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions): Co
       failStream(stream, errorCode.flowControlError, 'more DATA than the window lets through');
       return;
     }
+    feed(stream);
     if (bytes.length > 0) stream.reader.data(bytes);
     if ((flag & flags.endStream) !== 0) peerEnds(stream);
     else returnWindow(stream);

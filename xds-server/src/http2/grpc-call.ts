@@ -16,6 +16,8 @@ export interface GrpcCall {
 /** Who takes the messages of one call. */
 export interface CallReader {
   readonly message: (bytes: Uint8Array) => void;
+  /** No more messages came at once. */
+  readonly allRead: () => void;
   /** The client sends no more. */
   readonly ended: () => void;
   /** The call is over, and not by our doing. */
@@ -49,6 +51,7 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 const ignored: StreamReader = Object.freeze({
   data: () => undefined,
+  allRead: () => undefined,
   resume: () => undefined,
   ended: () => undefined,
   gone: () => undefined,
@@ -183,6 +186,9 @@ export function acceptCall(
         keep(bytes);
         pump();
       }
+    },
+    allRead: () => {
+      if (!over) reader.allRead();
     },
     resume: pump,
     ended: () => {
