@@ -18,7 +18,7 @@ import {
   settingsFrame,
   words,
 } from './frames.ts';
-import { createHpackDecoder, type FirstBlocks } from './hpack.ts';
+import { createHpackDecoder, type FirstBlocks, type HpackDecoder } from './hpack.ts';
 import {
   isBegun,
   isSent,
@@ -79,20 +79,39 @@ export interface Connection {
   readonly tick: () => void;
 }
 
-interface StreamState {
+class OpenStream implements ServerStream {
   readonly id: number;
-  reader: StreamReader;
+  reader: StreamReader = silent;
   sendWindow: number;
   /** Received and not given back to the peer's window yet. */
-  unreturned: number;
-  peerEnded: boolean;
-  answered: boolean;
+  unreturned = 0;
+  peerEnded = false;
+  answered = false;
   /** Only once something has to wait. */
-  queue: OutgoingMessage[] | null;
-  trailers: Uint8Array | null;
-  over: boolean;
+  queue: OutgoingMessage[] | null = null;
+  trailers: Uint8Array | null = null;
+  over = false;
   /** Has its trailers waited for a whole tick? */
-  lingers: boolean;
+  lingers = false;
+  private readonly connection: Http2Connection;
+
+  constructor(connection: Http2Connection, id: number, sendWindow: number) {
+    this.connection = connection;
+    this.id = id;
+    this.sendWindow = sendWindow;
+  }
+
+  send(parts: readonly Uint8Array[]): void {
+    this.connection.send(this, parts);
+  }
+
+  end(block: Uint8Array, discard: boolean): void {
+    this.connection.end(this, block, discard);
+  }
+
+  congested(): boolean {
+    return this.queue !== null || this.connection.congested();
+  }
 }
 
 /** A header block in several frames. */
@@ -146,545 +165,556 @@ export function greeting(streams: number): Uint8Array {
  * is bounded in header size, CONTINUATION frames, resets and what it leaves unread.
  */
 export function createConnection(socket: Socket, options: ConnectionOptions): Connection {
-  const decoder = createHpackDecoder(headerTableBytes, headerListBytes, options.firstBlocks);
-  const streams = new Map<number, StreamState>();
+  return new Http2Connection(socket, options);
+}
+
+class Http2Connection implements Connection {
+  private readonly socket: Socket;
+  private readonly options: ConnectionOptions;
+  private readonly decoder: HpackDecoder;
+  private readonly streams = new Map<number, OpenStream>();
   /** Streams that ended here first, so that the peer may not know yet. */
-  const abandoned = new Set<number>();
-  let greeted = false;
-  let settled = false;
-  let rest: Buffer | null = null;
-  let block: OpenBlock | null = null;
-  let lastStream = 0;
-  let draining = false;
-  let sendWindow = defaultWindow;
-  let peerWindow = defaultWindow;
-  let unreturned = 0;
-  let resets = 0;
-  let closed = false;
-  let alive = true;
-  let pinged = false;
-  let idle = false;
-  let receiving = false;
+  private abandoned: Set<number> | null = null;
+  private greeted = false;
+  private settled = false;
+  private rest: Buffer | null = null;
+  private block: OpenBlock | null = null;
+  private lastStream = 0;
+  private draining = false;
+  private sendWindow = defaultWindow;
+  private peerWindow = defaultWindow;
+  private unreturned = 0;
+  private resets = 0;
+  private closed = false;
+  private alive = true;
+  private pinged = false;
+  private idle = false;
+  private receiving = false;
   /** The stream that was read last, and not told yet that this was all. */
-  let fed: StreamState | null = null;
+  private fed: OpenStream | null = null;
   /** Frames that were said and not written yet. */
-  let said: Uint8Array[] = [];
-  let saidBytes = 0;
+  private said: Uint8Array[] = [];
+  private saidBytes = 0;
 
-  // Most peers have spoken by then, and get the answer with it.
-  hold(options.greeting);
-  options.soon(write);
-  socket.on('data', receive);
-  socket.on('drain', () => {
-    alive = true;
-    for (const { reader } of streams.values()) reader.resume();
-    socket.resume();
-  });
-  socket.on('error', (error) => lose(error.message));
-  socket.on('close', () => lose('the connection was closed'));
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.socket = socket;
+    this.options = options;
+    this.decoder = createHpackDecoder(headerTableBytes, headerListBytes, options.firstBlocks);
+    // Most peers have spoken by then, and get the answer with it.
+    this.hold(options.greeting);
+    options.soon(() => this.write());
+    socket.on('data', (chunk: Buffer) => this.receive(chunk));
+    socket.on('drain', () => this.drained());
+    socket.on('error', (error) => this.lose(error.message));
+    socket.on('close', () => this.lose('the connection was closed'));
+  }
 
-  function lose(reason: string): void {
-    closed = true;
-    for (const stream of streams.values()) {
+  drain(): void {
+    if (this.closed || this.draining) return;
+    this.draining = true;
+    // Streams that are on their way already are still answered, with a status.
+    this.goAway(errorCode.noError, largestStream, '');
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.goAway(errorCode.noError, this.lastStream, '');
+    this.lose('the server is shutting down');
+    this.hangUp();
+  }
+
+  tick(): void {
+    this.resets = 0;
+    for (const stream of this.streams.values()) {
+      if (stream.trailers === null) continue;
+      if (stream.lingers) {
+        this.forget(stream);
+        this.reset(stream.id, errorCode.enhanceYourCalm);
+      } else stream.lingers = true;
+    }
+    if (this.closed || (!this.alive && (this.pinged || !this.greeted))) this.socket.destroy();
+    else if (this.streams.size === 0 && this.idle) {
+      this.goAway(errorCode.noError, this.lastStream, 'nothing was asked for');
+      this.lose('idle');
+      this.hangUp();
+    } else {
+      this.pinged = !this.alive;
+      if (this.pinged) this.say(keepalivePing);
+    }
+    this.alive = false;
+    this.idle = this.streams.size === 0;
+  }
+
+  congested(): boolean {
+    return this.socket.writableLength + this.saidBytes > unwrittenBytes;
+  }
+
+  private drained(): void {
+    this.alive = true;
+    for (const { reader } of this.streams.values()) reader.resume();
+    this.socket.resume();
+  }
+
+  private lose(reason: string): void {
+    this.closed = true;
+    for (const stream of this.streams.values()) {
       stream.over = true;
       stream.reader.gone(reason);
     }
-    streams.clear();
+    this.streams.clear();
   }
 
   /** Ends the connection for the peer's fault. */
-  function fail(code: ErrorCode, reason: string): void {
-    if (closed) return;
-    goAway(code, lastStream, reason);
-    lose(reason);
-    hangUp();
+  private fail(code: ErrorCode, reason: string): void {
+    if (this.closed) return;
+    this.goAway(code, this.lastStream, reason);
+    this.lose(reason);
+    this.hangUp();
   }
 
-  function hangUp(): void {
-    write();
-    socket.destroySoon();
+  private hangUp(): void {
+    this.write();
+    this.socket.destroySoon();
   }
 
   /** Says frames; they go with what else is said while input is read, or at once. */
-  function say(frames: Uint8Array): void {
-    hold(frames);
-    if (!receiving) write();
+  private say(frames: Uint8Array): void {
+    this.hold(frames);
+    if (!this.receiving) this.write();
   }
 
-  function hold(frames: Uint8Array): void {
-    said.push(frames);
-    saidBytes += frames.length;
+  private hold(frames: Uint8Array): void {
+    this.said.push(frames);
+    this.saidBytes += frames.length;
   }
 
-  function write(): void {
-    const [first] = said;
-    if (first === undefined || !socket.writable) return;
-    if (said.length === 1) socket.write(first);
-    else if (saidBytes <= joinedBytes) socket.write(Buffer.concat(said, saidBytes));
+  private write(): void {
+    const [first] = this.said;
+    if (first === undefined || !this.socket.writable) return;
+    if (this.said.length === 1) this.socket.write(first);
+    else if (this.saidBytes <= joinedBytes) this.socket.write(Buffer.concat(this.said, this.saidBytes));
     else {
-      socket.cork();
-      for (const frames of said) socket.write(frames);
-      socket.uncork();
+      this.socket.cork();
+      for (const frames of this.said) this.socket.write(frames);
+      this.socket.uncork();
     }
-    said = [];
-    saidBytes = 0;
+    this.said = [];
+    this.saidBytes = 0;
   }
 
-  function goAway(code: ErrorCode, last: number, reason: string): void {
-    say(frame(frameType.goAway, 0, 0, Buffer.concat([words(last, code), Buffer.from(reason)])));
+  private goAway(code: ErrorCode, last: number, reason: string): void {
+    this.say(frame(frameType.goAway, 0, 0, Buffer.concat([words(last, code), Buffer.from(reason)])));
   }
 
   /** What was on its way while the stream ended here is passed over; after its own end a peer says no more. */
-  function late(id: number, last: boolean): void {
-    if (!abandoned.has(id)) fail(errorCode.streamClosed, 'a frame on a closed stream');
-    else if (last) abandoned.delete(id);
+  private late(id: number, last: boolean): void {
+    if (this.abandoned?.has(id) !== true) this.fail(errorCode.streamClosed, 'a frame on a closed stream');
+    else if (last) this.abandoned?.delete(id);
   }
 
   /** Ends a stream that the peer has not ended. */
-  function reset(id: number, code: ErrorCode): void {
-    abandoned.add(id);
-    forgetOldest(abandoned, abandonedStreams);
-    say(frame(frameType.resetStream, 0, id, words(code)));
+  private reset(id: number, code: ErrorCode): void {
+    this.abandoned ??= new Set();
+    this.abandoned.add(id);
+    forgetOldest(this.abandoned, abandonedStreams);
+    this.say(frame(frameType.resetStream, 0, id, words(code)));
   }
 
-  function forget(stream: StreamState): void {
+  private forget(stream: OpenStream): void {
     stream.over = true;
-    streams.delete(stream.id);
+    this.streams.delete(stream.id);
   }
 
   /** Ends one stream for the peer's fault. */
-  function failStream(stream: StreamState, code: ErrorCode, reason: string): void {
-    reset(stream.id, code);
-    forget(stream);
+  private failStream(stream: OpenStream, code: ErrorCode, reason: string): void {
+    this.reset(stream.id, code);
+    this.forget(stream);
     stream.reader.gone(reason);
   }
 
-  function receive(chunk: Buffer): void {
-    alive = true;
-    if (closed) return;
-    receiving = true;
+  private receive(chunk: Buffer): void {
+    this.alive = true;
+    if (this.closed) return;
+    this.receiving = true;
     let at = 0;
-    while (!closed && at < chunk.length) {
-      const bytes = rest === null ? unitBytes(chunk, at) : 0;
-      if (greeted && rest === null && at + bytes <= chunk.length) {
-        takeFrame(chunk, at, bytes);
+    while (!this.closed && at < chunk.length) {
+      const bytes = this.rest === null ? this.unitBytes(chunk, at) : 0;
+      if (this.greeted && this.rest === null && at + bytes <= chunk.length) {
+        this.takeFrame(chunk, at, bytes);
         at += bytes;
-      } else at = takePiece(chunk, at);
+      } else at = this.takePiece(chunk, at);
     }
-    feed(null);
-    receiving = false;
+    this.feed(null);
+    this.receiving = false;
     // The answer to settings says nothing that a peer waits for: it may go with the first response.
-    if (said.length === 1 && said[0] === settingsAck) options.soon(write);
-    else write();
-    if (socket.writableLength > unwrittenBytes) socket.pause();
+    if (this.said.length === 1 && this.said[0] === settingsAck) this.options.soon(() => this.write());
+    else this.write();
+    if (this.socket.writableLength > unwrittenBytes) this.socket.pause();
   }
 
   /** Answers go out with the write that follows, and not after all other connections were read too. */
-  function feed(next: StreamState | null): void {
-    const last = fed;
-    fed = next;
+  private feed(next: OpenStream | null): void {
+    const last = this.fed;
+    this.fed = next;
     if (last !== null && last !== next) last.reader.allRead();
   }
 
   /** Of the preface or frame that begins there, or of its header while that is not whole. */
-  function unitBytes(buffer: Buffer, at: number): number {
-    if (!greeted) return preface.length;
+  private unitBytes(buffer: Buffer, at: number): number {
+    if (!this.greeted) return preface.length;
     return buffer.length - at < frameHeaderBytes
       ? frameHeaderBytes
       : frameHeaderBytes + buffer.readUIntBE(at, 3);
   }
 
   /** Completes the frame that was cut short, or keeps what begins here; of what comes behind nothing is copied. */
-  function takePiece(chunk: Buffer, at: number): number {
-    const begun = rest;
-    const missing = begun === null ? unitBytes(chunk, at) : unitBytes(begun, 0) - begun.length;
+  private takePiece(chunk: Buffer, at: number): number {
+    const begun = this.rest;
+    const missing = begun === null ? this.unitBytes(chunk, at) : this.unitBytes(begun, 0) - begun.length;
     const end = Math.min(at + missing, chunk.length);
     const part = chunk.subarray(at, end);
     const unit: Buffer = begun === null ? part : Buffer.concat([begun, part]);
-    rest = null;
-    if (!greeted) greet(unit);
-    else takeFrame(unit, 0, unitBytes(unit, 0));
+    this.rest = null;
+    if (!this.greeted) this.greet(unit);
+    else this.takeFrame(unit, 0, this.unitBytes(unit, 0));
     return end;
   }
 
-  function takeFrame(buffer: Buffer, at: number, bytes: number): void {
+  private takeFrame(buffer: Buffer, at: number, bytes: number): void {
     if (bytes > frameHeaderBytes + frameBytes)
-      fail(errorCode.frameSizeError, `a frame of ${bytes - frameHeaderBytes} bytes`);
-    else if (buffer.length - at < bytes) rest = buffer;
+      this.fail(errorCode.frameSizeError, `a frame of ${bytes - frameHeaderBytes} bytes`);
+    else if (buffer.length - at < bytes) this.rest = buffer;
     else {
       const id = buffer.readUInt32BE(at + 5) & largestStream;
       const payload = buffer.subarray(at + frameHeaderBytes, at + bytes);
-      take(buffer[at + 3] ?? 0, buffer[at + 4] ?? 0, id, payload);
+      this.take(buffer[at + 3] ?? 0, buffer[at + 4] ?? 0, id, payload);
     }
   }
 
-  function greet(begin: Buffer): void {
+  private greet(begin: Buffer): void {
     if (preface.compare(begin, 0, begin.length, 0, begin.length) !== 0)
-      fail(errorCode.protocolError, 'this is no HTTP/2');
-    greeted = begin.length === preface.length;
-    rest = greeted ? null : begin;
+      this.fail(errorCode.protocolError, 'this is no HTTP/2');
+    this.greeted = begin.length === preface.length;
+    this.rest = this.greeted ? null : begin;
   }
 
-  function take(type: number, flag: number, id: number, payload: Buffer): void {
-    if (block !== null && (type !== frameType.continuation || id !== block.stream)) {
-      fail(errorCode.protocolError, 'a header block is interrupted');
+  private take(type: number, flag: number, id: number, payload: Buffer): void {
+    if (this.block !== null && (type !== frameType.continuation || id !== this.block.stream)) {
+      this.fail(errorCode.protocolError, 'a header block is interrupted');
       return;
     }
-    if (!settled && (type !== frameType.settings || (flag & flags.ack) !== 0)) {
-      fail(errorCode.protocolError, 'the first frame is not SETTINGS');
+    if (!this.settled && (type !== frameType.settings || (flag & flags.ack) !== 0)) {
+      this.fail(errorCode.protocolError, 'the first frame is not SETTINGS');
       return;
     }
     switch (type) {
       case frameType.data:
-        takeData(flag, id, payload);
+        this.takeData(flag, id, payload);
         break;
       case frameType.headers:
-        takeHeaders(flag, id, payload);
+        this.takeHeaders(flag, id, payload);
         break;
       case frameType.continuation:
-        takeContinuation(flag, payload);
+        this.takeContinuation(flag, payload);
         break;
       case frameType.resetStream:
-        takeReset(id, payload);
+        this.takeReset(id, payload);
         break;
       case frameType.settings:
-        takeSettings(flag, id, payload);
+        this.takeSettings(flag, id, payload);
         break;
       case frameType.ping:
-        if (id !== 0) fail(errorCode.protocolError, 'PING on a stream');
-        else if (payload.length !== 8) fail(errorCode.frameSizeError, 'PING is not 8 bytes');
-        else if ((flag & flags.ack) === 0) say(frame(frameType.ping, flags.ack, 0, payload));
+        if (id !== 0) this.fail(errorCode.protocolError, 'PING on a stream');
+        else if (payload.length !== 8) this.fail(errorCode.frameSizeError, 'PING is not 8 bytes');
+        else if ((flag & flags.ack) === 0) this.say(frame(frameType.ping, flags.ack, 0, payload));
         break;
       case frameType.windowUpdate:
-        takeWindowUpdate(id, payload);
+        this.takeWindowUpdate(id, payload);
         break;
       case frameType.goAway:
-        if (id !== 0) fail(errorCode.protocolError, 'GOAWAY on a stream');
+        if (id !== 0) this.fail(errorCode.protocolError, 'GOAWAY on a stream');
         break;
       case frameType.priority:
-        if (id === 0) fail(errorCode.protocolError, 'PRIORITY without a stream');
-        else if (payload.length !== 5) fail(errorCode.frameSizeError, 'PRIORITY is not 5 bytes');
+        if (id === 0) this.fail(errorCode.protocolError, 'PRIORITY without a stream');
+        else if (payload.length !== 5) this.fail(errorCode.frameSizeError, 'PRIORITY is not 5 bytes');
         break;
       case frameType.pushPromise:
-        fail(errorCode.protocolError, 'a client pushes');
+        this.fail(errorCode.protocolError, 'a client pushes');
         break;
       default:
       // Types that are not known are passed over (4.1).
     }
   }
 
-  function takeData(flag: number, id: number, payload: Buffer): void {
-    if (id === 0 || id > lastStream) {
-      fail(errorCode.protocolError, 'DATA on no stream');
+  private takeData(flag: number, id: number, payload: Buffer): void {
+    if (id === 0 || id > this.lastStream) {
+      this.fail(errorCode.protocolError, 'DATA on no stream');
       return;
     }
-    unreturned += payload.length;
-    if (unreturned > receiveWindow) {
-      fail(errorCode.flowControlError, 'more DATA than the window lets through');
+    this.unreturned += payload.length;
+    if (this.unreturned > receiveWindow) {
+      this.fail(errorCode.flowControlError, 'more DATA than the window lets through');
       return;
     }
-    if (unreturned >= receiveWindow / 2) {
-      say(frame(frameType.windowUpdate, 0, 0, words(unreturned)));
-      unreturned = 0;
+    if (this.unreturned >= receiveWindow / 2) {
+      this.say(frame(frameType.windowUpdate, 0, 0, words(this.unreturned)));
+      this.unreturned = 0;
     }
     const bytes = withoutPadding(flag, payload);
     if (bytes === null) {
-      fail(errorCode.protocolError, 'padding larger than its frame');
+      this.fail(errorCode.protocolError, 'padding larger than its frame');
       return;
     }
-    const stream = streams.get(id);
+    const stream = this.streams.get(id);
     if (stream === undefined) {
-      late(id, (flag & flags.endStream) !== 0);
+      this.late(id, (flag & flags.endStream) !== 0);
       return;
     }
     if (stream.peerEnded) {
-      failStream(stream, errorCode.streamClosed, 'DATA after the end of the stream');
+      this.failStream(stream, errorCode.streamClosed, 'DATA after the end of the stream');
       return;
     }
     stream.unreturned += payload.length;
     if (stream.unreturned > receiveWindow) {
-      failStream(stream, errorCode.flowControlError, 'more DATA than the window lets through');
+      this.failStream(stream, errorCode.flowControlError, 'more DATA than the window lets through');
       return;
     }
-    feed(stream);
+    this.feed(stream);
     if (bytes.length > 0) stream.reader.data(bytes);
-    if ((flag & flags.endStream) !== 0) peerEnds(stream);
-    else returnWindow(stream);
+    if ((flag & flags.endStream) !== 0) this.peerEnds(stream);
+    else this.returnWindow(stream);
   }
 
   /** A peer that does not take what is sent may not send either. */
-  function returnWindow(stream: StreamState): void {
+  private returnWindow(stream: OpenStream): void {
     if (stream.unreturned < receiveWindow / 2 || stream.queue !== null || stream.over) return;
-    say(frame(frameType.windowUpdate, 0, stream.id, words(stream.unreturned)));
+    this.say(frame(frameType.windowUpdate, 0, stream.id, words(stream.unreturned)));
     stream.unreturned = 0;
   }
 
-  function peerEnds(stream: StreamState): void {
+  private peerEnds(stream: OpenStream): void {
     stream.peerEnded = true;
     stream.reader.ended();
   }
 
-  function takeHeaders(flag: number, id: number, payload: Buffer): void {
+  private takeHeaders(flag: number, id: number, payload: Buffer): void {
     if (id % 2 === 0) {
-      fail(errorCode.protocolError, 'HEADERS on no stream of a client');
+      this.fail(errorCode.protocolError, 'HEADERS on no stream of a client');
       return;
     }
     const unpadded = withoutPadding(flag, payload);
     const skipped = (flag & flags.priority) === 0 ? 0 : 5;
     if (unpadded === null || unpadded.length < skipped) {
-      fail(errorCode.protocolError, 'padding larger than its frame');
+      this.fail(errorCode.protocolError, 'padding larger than its frame');
       return;
     }
     const part = unpadded.subarray(skipped);
     const endStream = (flag & flags.endStream) !== 0;
-    if ((flag & flags.endHeaders) !== 0) takeBlock(id, endStream, part);
-    else block = { stream: id, endStream, parts: [Buffer.from(part)], bytes: part.length };
+    if ((flag & flags.endHeaders) !== 0) this.takeBlock(id, endStream, part);
+    else this.block = { stream: id, endStream, parts: [Buffer.from(part)], bytes: part.length };
   }
 
-  function takeContinuation(flag: number, payload: Buffer): void {
-    if (block === null) {
-      fail(errorCode.protocolError, 'CONTINUATION of nothing');
+  private takeContinuation(flag: number, payload: Buffer): void {
+    if (this.block === null) {
+      this.fail(errorCode.protocolError, 'CONTINUATION of nothing');
       return;
     }
-    const { stream, endStream, parts } = block;
+    const { stream, endStream, parts } = this.block;
     parts.push(Buffer.from(payload));
-    block.bytes += payload.length;
-    if (parts.length > continuations || block.bytes > headerBlockBytes) {
-      fail(errorCode.enhanceYourCalm, 'a header block is too large');
+    this.block.bytes += payload.length;
+    if (parts.length > continuations || this.block.bytes > headerBlockBytes) {
+      this.fail(errorCode.enhanceYourCalm, 'a header block is too large');
     } else if ((flag & flags.endHeaders) !== 0) {
-      block = null;
-      takeBlock(stream, endStream, Buffer.concat(parts));
+      this.block = null;
+      this.takeBlock(stream, endStream, Buffer.concat(parts));
     }
   }
 
-  function takeBlock(id: number, endStream: boolean, bytes: Buffer): void {
+  private takeBlock(id: number, endStream: boolean, bytes: Buffer): void {
     let headers: RequestHeaders | string;
     try {
       // Decoded in any case: the table is one for the whole connection.
-      headers = requestHeaders(decoder.decode(bytes));
+      headers = requestHeaders(this.decoder.decode(bytes));
     } catch (error) {
-      fail(errorCode.compressionError, error instanceof Error ? error.message : String(error));
+      this.fail(errorCode.compressionError, error instanceof Error ? error.message : String(error));
       return;
     }
-    const known = streams.get(id);
+    const known = this.streams.get(id);
     if (known !== undefined) {
-      if (known.peerEnded) failStream(known, errorCode.streamClosed, 'HEADERS after the end of the stream');
-      else if (!endStream) failStream(known, errorCode.protocolError, 'a second HEADERS that ends nothing');
-      else peerEnds(known);
+      if (known.peerEnded)
+        this.failStream(known, errorCode.streamClosed, 'HEADERS after the end of the stream');
+      else if (!endStream)
+        this.failStream(known, errorCode.protocolError, 'a second HEADERS that ends nothing');
+      else this.peerEnds(known);
       return;
     }
-    if (id <= lastStream) {
-      late(id, endStream);
+    if (id <= this.lastStream) {
+      this.late(id, endStream);
       return;
     }
-    lastStream = id;
-    if (typeof headers === 'string') reset(id, errorCode.protocolError);
-    else if (streams.size >= options.streams) reset(id, errorCode.refusedStream);
-    else open(id, headers, endStream);
+    this.lastStream = id;
+    if (typeof headers === 'string') this.reset(id, errorCode.protocolError);
+    else if (this.streams.size >= this.options.streams) this.reset(id, errorCode.refusedStream);
+    else this.open(id, headers, endStream);
   }
 
-  function open(id: number, headers: RequestHeaders, endStream: boolean): void {
-    idle = false;
-    const stream: StreamState = {
-      id,
-      reader: silent,
-      sendWindow: peerWindow,
-      unreturned: 0,
-      peerEnded: false,
-      answered: false,
-      queue: null,
-      trailers: null,
-      over: false,
-      lingers: false,
-    };
-    streams.set(id, stream);
-    stream.reader = options.accept(
-      {
-        send: (parts) => send(stream, parts),
-        end: (trailers, discard) => end(stream, trailers, discard),
-        congested: () => stream.queue !== null || socket.writableLength + saidBytes > unwrittenBytes,
-      },
-      headers,
-    );
-    if (endStream) peerEnds(stream);
+  private open(id: number, headers: RequestHeaders, endStream: boolean): void {
+    this.idle = false;
+    const stream = new OpenStream(this, id, this.peerWindow);
+    this.streams.set(id, stream);
+    stream.reader = this.options.accept(stream, headers);
+    if (endStream) this.peerEnds(stream);
   }
 
-  function takeReset(id: number, payload: Buffer): void {
-    if (id === 0 || id > lastStream) fail(errorCode.protocolError, 'RST_STREAM on no stream');
-    else if (payload.length !== 4) fail(errorCode.frameSizeError, 'RST_STREAM is not 4 bytes');
-    else if (++resets > resetsPerTick) fail(errorCode.enhanceYourCalm, 'too many streams were reset');
+  private takeReset(id: number, payload: Buffer): void {
+    if (id === 0 || id > this.lastStream) this.fail(errorCode.protocolError, 'RST_STREAM on no stream');
+    else if (payload.length !== 4) this.fail(errorCode.frameSizeError, 'RST_STREAM is not 4 bytes');
+    else if (++this.resets > resetsPerTick)
+      this.fail(errorCode.enhanceYourCalm, 'too many streams were reset');
     else {
-      const stream = streams.get(id);
-      abandoned.delete(id);
+      const stream = this.streams.get(id);
+      this.abandoned?.delete(id);
       if (stream === undefined) return;
-      forget(stream);
+      this.forget(stream);
       stream.reader.gone('cancelled by the client');
     }
   }
 
-  function takeSettings(flag: number, id: number, payload: Buffer): void {
+  private takeSettings(flag: number, id: number, payload: Buffer): void {
     const ack = (flag & flags.ack) !== 0;
-    if (id !== 0) fail(errorCode.protocolError, 'SETTINGS on a stream');
+    if (id !== 0) this.fail(errorCode.protocolError, 'SETTINGS on a stream');
     else if (payload.length % 6 !== 0 || (ack && payload.length > 0))
-      fail(errorCode.frameSizeError, 'SETTINGS of a wrong size');
-    if (closed || ack) return;
-    settled = true;
+      this.fail(errorCode.frameSizeError, 'SETTINGS of a wrong size');
+    if (this.closed || ack) return;
+    this.settled = true;
     for (let at = 0; at < payload.length; at += 6)
-      takeSetting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
-    if (closed) return;
-    say(settingsAck);
-    flushAll();
+      this.takeSetting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
+    if (this.closed) return;
+    this.say(settingsAck);
+    this.flushAll();
   }
 
-  function takeSetting(id: number, value: number): void {
-    if (id === settingId.enablePush && value > 1) fail(errorCode.protocolError, 'ENABLE_PUSH is 0 or 1');
+  private takeSetting(id: number, value: number): void {
+    if (id === settingId.enablePush && value > 1) this.fail(errorCode.protocolError, 'ENABLE_PUSH is 0 or 1');
     if (id === settingId.maxFrameSize && (value < frameBytes || value >= 2 ** 24))
-      fail(errorCode.protocolError, 'MAX_FRAME_SIZE is out of range');
+      this.fail(errorCode.protocolError, 'MAX_FRAME_SIZE is out of range');
     if (id !== settingId.initialWindowSize) return;
     if (value > largestWindow) {
-      fail(errorCode.flowControlError, 'INITIAL_WINDOW_SIZE is out of range');
+      this.fail(errorCode.flowControlError, 'INITIAL_WINDOW_SIZE is out of range');
       return;
     }
-    for (const stream of streams.values()) {
-      stream.sendWindow += value - peerWindow;
-      if (stream.sendWindow > largestWindow) fail(errorCode.flowControlError, 'a window is out of range');
+    for (const stream of this.streams.values()) {
+      stream.sendWindow += value - this.peerWindow;
+      if (stream.sendWindow > largestWindow)
+        this.fail(errorCode.flowControlError, 'a window is out of range');
     }
-    peerWindow = value;
+    this.peerWindow = value;
   }
 
-  function takeWindowUpdate(id: number, payload: Buffer): void {
+  private takeWindowUpdate(id: number, payload: Buffer): void {
     if (payload.length !== 4) {
-      fail(errorCode.frameSizeError, 'WINDOW_UPDATE is not 4 bytes');
+      this.fail(errorCode.frameSizeError, 'WINDOW_UPDATE is not 4 bytes');
       return;
     }
-    if (id > lastStream) {
-      fail(errorCode.protocolError, 'WINDOW_UPDATE on no stream');
+    if (id > this.lastStream) {
+      this.fail(errorCode.protocolError, 'WINDOW_UPDATE on no stream');
       return;
     }
     const more = payload.readUInt32BE(0) & largestWindow;
-    const stream = streams.get(id);
+    const stream = this.streams.get(id);
     if (id === 0) {
-      sendWindow += more;
-      if (more === 0) fail(errorCode.protocolError, 'WINDOW_UPDATE of 0');
-      else if (sendWindow > largestWindow) fail(errorCode.flowControlError, 'a window is out of range');
-      else flushAll();
+      this.sendWindow += more;
+      if (more === 0) this.fail(errorCode.protocolError, 'WINDOW_UPDATE of 0');
+      else if (this.sendWindow > largestWindow)
+        this.fail(errorCode.flowControlError, 'a window is out of range');
+      else this.flushAll();
     } else if (stream !== undefined) {
       stream.sendWindow += more;
-      if (more === 0) failStream(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0');
+      if (more === 0) this.failStream(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0');
       else if (stream.sendWindow > largestWindow)
-        failStream(stream, errorCode.flowControlError, 'a window is out of range');
-      else if (stream.queue !== null) flush(stream);
+        this.failStream(stream, errorCode.flowControlError, 'a window is out of range');
+      else if (stream.queue !== null) this.flush(stream);
     }
   }
 
-  function flushAll(): void {
-    for (const stream of streams.values()) {
-      if (sendWindow <= 0) return;
-      if (stream.queue !== null) flush(stream);
+  private flushAll(): void {
+    for (const stream of this.streams.values()) {
+      if (this.sendWindow <= 0) return;
+      if (stream.queue !== null) this.flush(stream);
     }
   }
 
-  function send(stream: StreamState, parts: readonly Uint8Array[]): void {
+  send(stream: OpenStream, parts: readonly Uint8Array[]): void {
     if (stream.over || stream.trailers !== null) return;
     const message = outgoingMessage(parts, stream.id);
     const { first, later, bytes } = message;
     const opens = !stream.answered;
     stream.answered = true;
-    if (stream.queue === null && later.length === 0 && bytes <= sendWindow && bytes <= stream.sendWindow) {
-      sendWindow -= bytes;
+    if (
+      stream.queue === null &&
+      later.length === 0 &&
+      bytes <= this.sendWindow &&
+      bytes <= stream.sendWindow
+    ) {
+      this.sendWindow -= bytes;
       stream.sendWindow -= bytes;
-      hold(opens ? openingFrames(message, options.responseHeaders) : first.frames);
+      this.hold(opens ? openingFrames(message, this.options.responseHeaders) : first.frames);
     } else {
-      if (opens) hold(frame(frameType.headers, flags.endHeaders, stream.id, options.responseHeaders));
+      if (opens)
+        this.hold(frame(frameType.headers, flags.endHeaders, stream.id, this.options.responseHeaders));
       if (stream.queue !== null) stream.queue.push(message);
       else {
         stream.queue = [message];
-        flush(stream);
+        this.flush(stream);
       }
     }
-    if (!receiving) write();
+    if (!this.receiving) this.write();
   }
 
   /** Sends what the windows let through, and the trailers when nothing is left. */
-  function flush(stream: StreamState): void {
+  private flush(stream: OpenStream): void {
     const { queue } = stream;
     for (let first = queue?.[0]; queue !== null && first !== undefined; first = queue[0]) {
-      const window = Math.min(sendWindow, stream.sendWindow);
+      const window = Math.min(this.sendWindow, stream.sendWindow);
       if (window <= 0) return;
       const { frames, bytes } = nextFrames(first, window);
-      hold(frames);
-      if (saidBytes >= headStartBytes && socket.writableLength === 0) write();
-      sendWindow -= bytes;
+      this.hold(frames);
+      if (this.saidBytes >= headStartBytes && this.socket.writableLength === 0) this.write();
+      this.sendWindow -= bytes;
       stream.sendWindow -= bytes;
       stream.lingers = false;
       if (isSent(first)) queue.shift();
     }
     stream.queue = null;
-    if (stream.trailers !== null) finish(stream, stream.trailers);
+    if (stream.trailers !== null) this.finish(stream, stream.trailers);
     else if (queue !== null) {
       stream.reader.resume();
-      returnWindow(stream);
+      this.returnWindow(stream);
     }
   }
 
-  function end(stream: StreamState, trailers: Uint8Array, discard: boolean): void {
+  end(stream: OpenStream, trailers: Uint8Array, discard: boolean): void {
     if (stream.over || stream.trailers !== null) return;
     stream.trailers = trailers;
     if (stream.queue !== null && discard) {
       const [first] = stream.queue;
       if (first !== undefined && isBegun(first)) {
         // Half a message stands before the trailers, so they cannot be said.
-        forget(stream);
-        reset(stream.id, errorCode.enhanceYourCalm);
+        this.forget(stream);
+        this.reset(stream.id, errorCode.enhanceYourCalm);
         return;
       }
       stream.queue = null;
     }
-    if (stream.queue === null) finish(stream, trailers);
+    if (stream.queue === null) this.finish(stream, trailers);
   }
 
-  function finish(stream: StreamState, trailers: Uint8Array): void {
-    forget(stream);
-    hold(frame(frameType.headers, flags.endHeaders | flags.endStream, stream.id, trailers));
-    if (!stream.peerEnded) reset(stream.id, errorCode.noError);
-    else if (!receiving) write();
+  private finish(stream: OpenStream, trailers: Uint8Array): void {
+    this.forget(stream);
+    this.hold(frame(frameType.headers, flags.endHeaders | flags.endStream, stream.id, trailers));
+    if (!stream.peerEnded) this.reset(stream.id, errorCode.noError);
+    else if (!this.receiving) this.write();
   }
-
-  return {
-    drain: () => {
-      if (closed || draining) return;
-      draining = true;
-      // Streams that are on their way already are still answered, with a status.
-      goAway(errorCode.noError, largestStream, '');
-    },
-    close: () => {
-      if (closed) return;
-      goAway(errorCode.noError, lastStream, '');
-      lose('the server is shutting down');
-      hangUp();
-    },
-    tick: () => {
-      resets = 0;
-      for (const stream of streams.values()) {
-        if (stream.trailers === null) continue;
-        if (stream.lingers) {
-          forget(stream);
-          reset(stream.id, errorCode.enhanceYourCalm);
-        } else stream.lingers = true;
-      }
-      if (closed || (!alive && (pinged || !greeted))) socket.destroy();
-      else if (streams.size === 0 && idle) {
-        goAway(errorCode.noError, lastStream, 'nothing was asked for');
-        lose('idle');
-        hangUp();
-      } else {
-        pinged = !alive;
-        if (pinged) say(keepalivePing);
-      }
-      alive = false;
-      idle = streams.size === 0;
-    },
-  };
 }
 
 /** Null: the padding is larger than the frame. */
