@@ -18,55 +18,58 @@ export interface Composed {
   readonly oversize: readonly { readonly item: Stored; readonly held: Held }[];
 }
 
-/** How a variant turns what is to be tested into a response. */
-export type Compose = (batch: Batch, ledger: Ledger) => Composed;
-
 const nothingHeld: Held = Object.freeze({ kind: 'nothing' });
 
 /** Delta, and the types that state-of-the-world sends piece by piece: only what the batch names. */
-export function composePart(view: View, typeUrl: string, limitBytes: number, variant: Variant): Compose {
-  return (batch) => {
-    const part =
-      batch.kind === 'fresh'
-        ? freshPart(batch, limitBytes)
-        : namedPart(batch, (name) => view.lookup(typeUrl, name), limitBytes);
-    // State-of-the-world cannot say that something of these types is gone.
-    return variant === 'delta'
-      ? { ...part, version: '' }
-      : { ...part, removed: [], version: versionOf(part.stored) };
-  };
+export function composePart(
+  view: View,
+  typeUrl: string,
+  limitBytes: number,
+  batch: Batch,
+  variant: Variant,
+): Composed {
+  const part =
+    batch.kind === 'fresh'
+      ? freshPart(batch, limitBytes)
+      : namedPart(batch, (name) => view.lookup(typeUrl, name), limitBytes);
+  // State-of-the-world cannot say that something of these types is gone.
+  return variant === 'delta'
+    ? { ...part, version: '' }
+    : { ...part, removed: [], version: versionOf(part.stored) };
 }
 
 /** State-of-the-world's listeners and clusters: everything, with all that is not under test as it was. */
-export function composeAll(view: View, typeUrl: string, limitBytes: number): Compose {
-  return (batch, ledger) => {
-    const { wildcard, names } = ledger.subscription();
-    const kept = ledger.exceptions(batch);
-    const listing: Listing = view.listing(typeUrl);
-    const under = batch.kind === 'names' || batch.kind === 'suspects' ? batch.before : null;
-    const current = wildcard
-      ? listing.stored
-      : [...names].flatMap((name) => view.lookup(typeUrl, name) ?? []);
-    const oversize =
-      listing.largestBytes <= limitBytes
-        ? []
-        : current.filter((item) => entryBytes(item) > limitBytes && !kept.has(item.resource.name));
-    const stored =
-      kept.size === 0 && oversize.length === 0
-        ? current
-        : [
-            ...current.filter((item) => !kept.has(item.resource.name) && !oversize.includes(item)),
-            ...[...kept.values()].flatMap((held) => (held.kind === 'stored' ? [held] : [])),
-          ];
-    const version = stored === listing.stored ? listing.version : versionOf(stored);
-    return {
-      batch,
-      stored,
-      removed: [],
-      version,
-      rest: [],
-      oversize: oversize.map((item) => ({ item, held: under?.get(item.resource.name) ?? nothingHeld })),
-    };
+export function composeAll(
+  view: View,
+  typeUrl: string,
+  limitBytes: number,
+  batch: Batch,
+  ledger: Ledger,
+): Composed {
+  const { wildcard, names } = ledger.subscription();
+  const kept = ledger.exceptions(batch);
+  const listing: Listing = view.listing(typeUrl);
+  const under = batch.kind === 'names' || batch.kind === 'suspects' ? batch.before : null;
+  const current = wildcard ? listing.stored : [...names].flatMap((name) => view.lookup(typeUrl, name) ?? []);
+  const oversize =
+    listing.largestBytes <= limitBytes
+      ? []
+      : current.filter((item) => entryBytes(item) > limitBytes && !kept.has(item.resource.name));
+  const stored =
+    kept.size === 0 && oversize.length === 0
+      ? current
+      : [
+          ...current.filter((item) => !kept.has(item.resource.name) && !oversize.includes(item)),
+          ...[...kept.values()].flatMap((held) => (held.kind === 'stored' ? [held] : [])),
+        ];
+  const version = stored === listing.stored ? listing.version : versionOf(stored);
+  return {
+    batch,
+    stored,
+    removed: [],
+    version,
+    rest: [],
+    oversize: oversize.map((item) => ({ item, held: under?.get(item.resource.name) ?? nothingHeld })),
   };
 }
 

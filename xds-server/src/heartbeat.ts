@@ -1,4 +1,4 @@
-import type { Core } from './core.ts';
+import type { ClientStream, Core } from './core.ts';
 import type { Content } from './encoder.ts';
 import type { Stored } from './stored.ts';
 import type { TypeStream } from './type-stream.ts';
@@ -9,8 +9,13 @@ const perTtl = 3;
 
 type Sent = Pick<Content, 'stored' | 'heartbeats'>;
 
-/** Arranges the next renewal after resources with a TTL were sent. `wake` gives the stream a turn then. */
-export function scheduleHeartbeat(core: Core, type: TypeStream, sent: Sent, wake: () => void): void {
+/** Arranges the next renewal after resources with a TTL were sent. `stream` gets a turn then. */
+export function scheduleHeartbeat(
+  core: Core,
+  type: TypeStream,
+  sent: Sent,
+  stream: Pick<ClientStream, 'wake'>,
+): void {
   if (type.cancelHeartbeat !== null) return;
   let shortestMs = Number.POSITIVE_INFINITY;
   for (const { resource } of sent.stored) shortestMs = Math.min(shortestMs, resource.ttlMs ?? shortestMs);
@@ -19,7 +24,7 @@ export function scheduleHeartbeat(core: Core, type: TypeStream, sent: Sent, wake
   type.cancelHeartbeat = core.clock.after(shortestMs / perTtl, () => {
     type.cancelHeartbeat = null;
     type.heartbeatDue = true;
-    wake();
+    stream.wake();
   });
 }
 

@@ -114,181 +114,233 @@ interface Unanswered {
   changed: Map<string, Held> | null;
 }
 
-export function createLedger(view: LedgerView): Ledger {
-  let subscription = noSubscription;
-  let fresh: Fresh | null = null;
-  let unanswered: Unanswered | null = null;
-  let askedNames = new Map<string, Held>();
-  let sets = new Map<string, Held>();
-  let removals = new Map<string, Held>();
-  const groups: (readonly string[])[] = [];
-  const suspects = new Map<string, Held>();
-  const quarantine = new Map<string, Quarantined>();
-  const probation = new Set<string>();
-  let suspectsLast = false;
+/** The search for what a client refuses: most streams never see one. */
+interface Search {
+  readonly groups: (readonly string[])[];
+  readonly suspects: Map<string, Held>;
+  readonly culprits: Map<string, Quarantined>;
+  /** Culprits that are tried again. */
+  readonly probation: Set<string>;
+}
 
-  function forget(name: string): void {
-    askedNames.delete(name);
-    sets.delete(name);
-    removals.delete(name);
-    suspects.delete(name);
-    quarantine.delete(name);
-    probation.delete(name);
+function newSearch(): Search {
+  return { groups: [], suspects: new Map(), culprits: new Map(), probation: new Set() };
+}
+
+/** What stands for these until something is put in: shared by all, never written to. */
+const noSearch = newSearch();
+const noNames = new Map<string, Held>();
+const noneReleased: Accepted = Object.freeze({ released: [] });
+const noneWithout: ReadonlySet<string> = new Set();
+
+function own(names: Map<string, Held>): Map<string, Held> {
+  return names === noNames ? new Map() : names;
+}
+
+export function createLedger(view: LedgerView): Ledger {
+  return new StreamLedger(view);
+}
+
+class StreamLedger implements Ledger {
+  private readonly view: LedgerView;
+  private wanted = noSubscription;
+  private fresh: Fresh | null = null;
+  private out: Unanswered | null = null;
+  private askedNames = noNames;
+  private sets = noNames;
+  private removals = noNames;
+  private search = noSearch;
+  private suspectsLast = false;
+
+  constructor(view: LedgerView) {
+    this.view = view;
+  }
+
+  private startSearch(): void {
+    if (this.search === noSearch) this.search = newSearch();
+  }
+
+  private forget(name: string): void {
+    this.askedNames.delete(name);
+    this.sets.delete(name);
+    this.removals.delete(name);
+    this.search.suspects.delete(name);
+    this.search.culprits.delete(name);
+    this.search.probation.delete(name);
   }
 
   /** Notes that the client holds `held`, and what follows from the view's present state. */
-  function place(name: string, held: Held): void {
-    askedNames.delete(name);
-    sets.delete(name);
-    removals.delete(name);
-    const target = view.lookup(name);
+  private place(name: string, held: Held): void {
+    this.askedNames.delete(name);
+    this.sets.delete(name);
+    this.removals.delete(name);
+    const target = this.view.lookup(name);
     if (held.kind === 'asked') {
-      if (target !== undefined && view.poisoned(target)) suspect([[name]], () => held);
-      else if (target !== undefined || view.tellsRemoval) askedNames.set(name, held);
+      if (target !== undefined && this.view.poisoned(target)) this.suspect([[name]], () => held);
+      else if (target !== undefined || this.view.tellsRemoval)
+        this.askedNames = own(this.askedNames).set(name, held);
     } else if (holds(held, target)) return;
     else if (target === undefined) {
-      if (view.tellsRemoval) removals.set(name, held);
-    } else if (view.poisoned(target)) suspect([[name]], () => held);
-    else sets.set(name, held);
+      if (this.view.tellsRemoval) this.removals = own(this.removals).set(name, held);
+    } else if (this.view.poisoned(target)) this.suspect([[name]], () => held);
+    else this.sets = own(this.sets).set(name, held);
   }
 
-  function suspect(parts: readonly (readonly string[])[], held: (name: string) => Held): void {
+  private suspect(parts: readonly (readonly string[])[], held: (name: string) => Held): void {
+    this.startSearch();
     for (const name of parts.flat()) {
       const before = held(name);
-      forget(name);
-      suspects.set(name, before);
+      this.forget(name);
+      this.search.suspects.set(name, before);
     }
-    groups.push(...parts);
+    this.search.groups.push(...parts);
   }
 
-  function pendingHeld(name: string): Held | undefined {
-    return askedNames.get(name) ?? sets.get(name) ?? removals.get(name) ?? suspects.get(name);
+  private pendingHeld(name: string): Held | undefined {
+    return (
+      this.askedNames.get(name) ??
+      this.sets.get(name) ??
+      this.removals.get(name) ??
+      this.search.suspects.get(name)
+    );
   }
 
-  function inBatch(batch: Batch, name: string): boolean {
+  private inBatch(batch: Batch, name: string): boolean {
     if (batch.kind === 'empty') return false;
     return batch.kind === 'fresh'
       ? batch.chunk.names().has(name) && !batch.without.has(name)
       : batch.before.has(name);
   }
 
-  function beforeOf(batch: Batch): ReadonlyMap<string, Held> {
+  private beforeOf(batch: Batch): ReadonlyMap<string, Held> {
     if (batch.kind === 'empty') return new Map();
     if (batch.kind !== 'fresh') return batch.before;
     const names = [...batch.chunk.names()].filter((name) => !batch.without.has(name));
     return new Map(names.map((name) => [name, nothing]));
   }
 
-  function wildcardBegins({ versions, everything }: Claim): void {
-    if (!versions.some && subscription.names.size === 0 && unanswered === null) {
-      fresh = { claim: everything, chunks: null, next: 0 };
+  private wildcardBegins({ versions, everything }: Claim): void {
+    if (!versions.some && this.wanted.names.size === 0 && this.out === null) {
+      this.fresh = { claim: everything, chunks: null, next: 0 };
       return;
     }
-    const listing = view.listing();
+    const listing = this.view.listing();
     const { current, others } = versions.against(listing);
     listing.stored.forEach(({ resource }, index) => {
-      if (current[index] === 1 || pendingHeld(resource.name) !== undefined || quarantine.has(resource.name))
+      if (
+        current[index] === 1 ||
+        this.pendingHeld(resource.name) !== undefined ||
+        this.search.culprits.has(resource.name)
+      )
         return;
       const version = others.get(resource.name);
-      place(resource.name, version === undefined ? nothing : { kind: 'version', version });
+      this.place(resource.name, version === undefined ? nothing : { kind: 'version', version });
     });
     for (const [name, version] of others) {
-      if (view.lookup(name) === undefined) place(name, { kind: 'version', version });
+      if (this.view.lookup(name) === undefined) this.place(name, { kind: 'version', version });
     }
   }
 
-  function subscribe(change: SubscriptionChange, claim: Claim): void {
-    subscription = change.next;
-    for (const name of change.dropped) forget(name);
-    if (change.wildcardEnded) endWildcard();
-    if (change.wildcardBegan) wildcardBegins(claim);
+  subscribe(change: SubscriptionChange, claim: Claim): void {
+    this.wanted = change.next;
+    for (const name of change.dropped) this.forget(name);
+    if (change.wildcardEnded) this.endWildcard();
+    if (change.wildcardBegan) this.wildcardBegins(claim);
     if (change.asked.length === 0) return;
     const claimed = claim.versions.all();
-    for (const name of change.asked) ask(name, claimed.get(name));
+    for (const name of change.asked) this.ask(name, claimed.get(name));
   }
 
-  function ask(name: string, knownVersion: string | undefined): void {
+  private ask(name: string, knownVersion: string | undefined): void {
     if (knownVersion !== undefined) {
-      place(name, { kind: 'version', version: knownVersion });
+      this.place(name, { kind: 'version', version: knownVersion });
       return;
     }
-    if (!quarantine.has(name) && !suspects.has(name)) place(name, asked);
+    if (!this.search.culprits.has(name) && !this.search.suspects.has(name)) this.place(name, asked);
   }
 
-  function endWildcard(): void {
-    fresh = null;
-    for (const map of [askedNames, sets, removals, suspects, quarantine]) {
-      for (const name of [...map.keys()]) if (!subscription.names.has(name)) forget(name);
+  private endWildcard(): void {
+    this.fresh = null;
+    for (const map of [
+      this.askedNames,
+      this.sets,
+      this.removals,
+      this.search.suspects,
+      this.search.culprits,
+    ]) {
+      for (const name of [...map.keys()]) if (!this.wanted.names.has(name)) this.forget(name);
     }
   }
 
-  function changed(name: string, before: Stored | undefined): void {
-    if (!includes(subscription, name)) return;
-    if (fresh?.chunks === null && pendingHeld(name) === undefined) return;
-    const kept = quarantine.get(name);
+  changed(name: string, before: Stored | undefined): void {
+    if (!includes(this.wanted, name)) return;
+    if (this.fresh?.chunks === null && this.pendingHeld(name) === undefined) return;
+    const kept = this.search.culprits.get(name);
     if (kept !== undefined) {
-      quarantine.delete(name);
-      if (holds(kept.held, view.lookup(name))) return;
-      suspect([[name]], () => kept.held);
-      probation.add(name);
-    } else if (suspects.has(name)) return;
-    else if (unanswered !== null && inBatch(unanswered.batch, name)) {
-      unanswered.changed ??= new Map();
-      if (!unanswered.changed.has(name)) unanswered.changed.set(name, before ?? nothing);
-    } else place(name, pendingHeld(name) ?? (fresh === null ? (before ?? nothing) : unknown));
+      this.search.culprits.delete(name);
+      if (holds(kept.held, this.view.lookup(name))) return;
+      this.suspect([[name]], () => kept.held);
+      this.search.probation.add(name);
+    } else if (this.search.suspects.has(name)) return;
+    else if (this.out !== null && this.inBatch(this.out.batch, name)) {
+      this.out.changed ??= new Map();
+      if (!this.out.changed.has(name)) this.out.changed.set(name, before ?? nothing);
+    } else this.place(name, this.pendingHeld(name) ?? (this.fresh === null ? (before ?? nothing) : unknown));
   }
 
   /** What is gone now may have been in the way: a listener that takes over another one's address, say. */
-  function retryQuarantined(): void {
-    for (const { name, held, reason } of [...quarantine.values()]) {
+  private retryQuarantined(): void {
+    for (const { name, held, reason } of [...this.search.culprits.values()]) {
       if (reason.kind !== 'nack') continue;
-      suspect([[name]], () => held);
-      probation.add(name);
+      this.suspect([[name]], () => held);
+      this.search.probation.add(name);
     }
   }
 
-  function takeFresh(load: Fresh): Batch | null {
+  private takeFresh(load: Fresh): Batch | null {
     if (load.chunks === null) {
-      const current = load.claim !== '' && load.claim === view.version();
-      load.chunks = current ? [] : view.chunks();
-      if (load.chunks.length === 0 && !current && askedNames.size === 0) {
-        fresh = null;
+      const current = load.claim !== '' && load.claim === this.view.version();
+      load.chunks = current ? [] : this.view.chunks();
+      if (load.chunks.length === 0 && !current && this.askedNames.size === 0) {
+        this.fresh = null;
         return { kind: 'empty' };
       }
     }
     const chunk = load.chunks[load.next];
     load.next += 1;
-    if (load.next >= load.chunks.length) fresh = null;
-    return chunk === undefined ? null : { kind: 'fresh', chunk, without: passedOver(chunk) };
+    if (load.next >= load.chunks.length) this.fresh = null;
+    return chunk === undefined ? null : { kind: 'fresh', chunk, without: this.passedOver(chunk) };
   }
 
   /** Names of a chunk that do not go with it: newer states follow, and known culprits go alone. */
-  function passedOver(chunk: Chunk): ReadonlySet<string> {
+  private passedOver(chunk: Chunk): ReadonlySet<string> {
+    const waiting = this.askedNames.size + this.sets.size + this.removals.size + this.search.suspects.size;
+    if (waiting === 0 && !this.view.anyPoisoned()) return noneWithout;
     const without = new Set<string>();
-    if (askedNames.size + sets.size + removals.size + suspects.size > 0) {
-      for (const name of chunk.names()) if (pendingHeld(name) !== undefined) without.add(name);
+    if (waiting > 0) {
+      for (const name of chunk.names()) if (this.pendingHeld(name) !== undefined) without.add(name);
     }
-    if (view.anyPoisoned() && chunk.stored.length > 1) {
+    if (this.view.anyPoisoned() && chunk.stored.length > 1) {
       for (const item of chunk.stored) {
         const { name } = item.resource;
-        if (without.has(name) || !view.poisoned(item)) continue;
+        if (without.has(name) || !this.view.poisoned(item)) continue;
         without.add(name);
-        suspect([[name]], () => nothing);
+        this.suspect([[name]], () => nothing);
       }
     }
     return without;
   }
 
-  function takeGroup(): Batch | null {
-    for (let names = groups.shift(); names !== undefined; names = groups.shift()) {
+  private takeGroup(): Batch | null {
+    for (let names = this.search.groups.shift(); names !== undefined; names = this.search.groups.shift()) {
       const before = new Map<string, Held>();
       for (const name of names) {
-        const held = suspects.get(name);
-        suspects.delete(name);
+        const held = this.search.suspects.get(name);
+        this.search.suspects.delete(name);
         if (held === undefined) continue;
         // A culprit's client has what it held; of other suspects nothing is known, so they go again.
-        const reverted = probation.has(name) && holds(held, view.lookup(name));
-        if (reverted) probation.delete(name);
+        const reverted = this.search.probation.has(name) && holds(held, this.view.lookup(name));
+        if (reverted) this.search.probation.delete(name);
         else before.set(name, held);
       }
       if (before.size > 0) return { kind: 'suspects', before };
@@ -296,120 +348,139 @@ export function createLedger(view: LedgerView): Ledger {
     return null;
   }
 
-  function takeSets(allowed: boolean): Batch | null {
-    if (askedNames.size === 0 && !(allowed && sets.size > 0)) return null;
-    const before = askedNames.size > 0 ? askedNames : sets;
-    if (askedNames.size > 0) {
-      askedNames = new Map();
+  private takeSets(allowed: boolean): Batch | null {
+    if (this.askedNames.size === 0 && !(allowed && this.sets.size > 0)) return null;
+    const before = this.askedNames.size > 0 ? this.askedNames : this.sets;
+    if (this.askedNames.size > 0) {
+      this.askedNames = noNames;
       if (!allowed) return { kind: 'names', before };
-      for (const [name, held] of sets) before.set(name, held);
+      for (const [name, held] of this.sets) before.set(name, held);
     }
-    sets = new Map();
+    this.sets = noNames;
     return { kind: 'names', before };
   }
 
-  function take(allow: { readonly sets: boolean; readonly removals: boolean }): Batch | null {
-    const load = fresh === null ? null : takeFresh(fresh);
+  take(allow: { readonly sets: boolean; readonly removals: boolean }): Batch | null {
+    const load = this.fresh === null ? null : this.takeFresh(this.fresh);
     if (load !== null) return load;
-    const group = suspectsLast ? null : takeGroup();
-    suspectsLast = group !== null;
-    const batch = group ?? takeSets(allow.sets) ?? takeGroup();
+    const group = this.suspectsLast ? null : this.takeGroup();
+    this.suspectsLast = group !== null;
+    const batch = group ?? this.takeSets(allow.sets) ?? this.takeGroup();
     if (batch !== null) return batch;
-    if (!allow.removals || removals.size === 0) return null;
-    const before = removals;
-    removals = new Map();
+    if (!allow.removals || this.removals.size === 0) return null;
+    const before = this.removals;
+    this.removals = noNames;
     return { kind: 'removals', before };
   }
 
-  return {
-    subscription: () => subscription,
-    subscribe,
-    askAgain: (names) => {
-      for (const name of names) if (includes(subscription, name)) ask(name, undefined);
-    },
-    changed,
-    unsent: () => {
-      const urgent = fresh !== null || askedNames.size > 0 || groups.length > 0;
-      let setsLater = false;
-      let removalsLater = false;
-      for (const name of unanswered?.changed?.keys() ?? []) {
-        if (view.lookup(name) === undefined) removalsLater = true;
+  subscription(): Subscription {
+    return this.wanted;
+  }
+
+  askAgain(names: Iterable<string>): void {
+    for (const name of names) if (includes(this.wanted, name)) this.ask(name, undefined);
+  }
+
+  unsent(): Unsent {
+    const urgent = this.fresh !== null || this.askedNames.size > 0 || this.search.groups.length > 0;
+    let setsLater = false;
+    let removalsLater = false;
+    const changed = this.out?.changed ?? null;
+    if (changed !== null) {
+      for (const name of changed.keys()) {
+        if (this.view.lookup(name) === undefined) removalsLater = true;
         else setsLater = true;
       }
-      return {
-        sets: urgent || sets.size > 0 || setsLater,
-        removals: removals.size > 0 || removalsLater,
-        urgent,
-      };
-    },
-    unanswered: () => unanswered !== null,
-    take,
-    putBack: (batch, names) => {
-      const before = beforeOf(batch);
-      if (batch.kind === 'suspects') suspect([names], (name) => before.get(name) ?? unknown);
-      else for (const name of names) place(name, before.get(name) ?? unknown);
-    },
-    sent: (batch) => {
-      unanswered = { batch, changed: null };
-    },
-    accepted: () => {
-      const answered = unanswered;
-      unanswered = null;
-      if (answered === null) return { released: [] };
-      for (const [name, held] of answered.changed ?? []) if (includes(subscription, name)) place(name, held);
-      if (answered.batch.kind === 'removals') retryQuarantined();
-      if (probation.size === 0) return { released: [] };
-      const released = [...probation].filter(
-        (name) => inBatch(answered.batch, name) && probation.delete(name),
-      );
-      return { released };
-    },
-    refused: (detail) => {
-      const answered = unanswered;
-      unanswered = null;
-      const before = answered === null ? new Map<string, Held>() : beforeOf(answered.batch);
-      const names = [...before.keys()].filter((name) => includes(subscription, name) && !suspects.has(name));
-      const [only] = names;
-      if (only !== undefined && before.size === 1 && answered?.changed?.has(only) !== true) {
-        return {
-          kind: 'culprit',
-          culprit: hold(only, before.get(only) ?? unknown, { kind: 'nack', detail }),
-        };
-      }
-      const isPoisoned = (name: string): boolean => {
-        const item = view.lookup(name);
-        return item !== undefined && view.poisoned(item);
-      };
-      suspect(partition(names, detail, isPoisoned), (name) => before.get(name) ?? unknown);
-      suspectsLast = false;
-      return { kind: 'searching', suspects: names.length };
-    },
-    quarantine: hold,
-    state: (name) => {
-      if (!includes(subscription, name)) return { kind: 'not-subscribed' };
-      const quarantined = quarantine.get(name);
-      if (quarantined !== undefined) return { kind: 'refused', quarantined };
-      if (unanswered !== null && inBatch(unanswered.batch, name)) {
-        const { batch } = unanswered;
-        const held = batch.kind === 'fresh' || batch.kind === 'empty' ? nothing : batch.before.get(name);
-        return { kind: unanswered.changed?.has(name) === true ? 'waiting' : 'sent', held: held ?? unknown };
-      }
-      const held = pendingHeld(name) ?? (fresh === null ? undefined : nothing);
-      return held === undefined ? { kind: 'in-force', target: view.lookup(name) } : { kind: 'waiting', held };
-    },
-    quarantined: () => quarantine,
-    exceptions: (batch) => {
-      const kept = new Map([...sets, ...removals, ...suspects]);
-      for (const { name, held } of quarantine.values()) kept.set(name, held);
-      if (kept.size > 0) for (const name of beforeOf(batch).keys()) kept.delete(name);
-      return kept;
-    },
-  };
+    }
+    return {
+      sets: urgent || this.sets.size > 0 || setsLater,
+      removals: this.removals.size > 0 || removalsLater,
+      urgent,
+    };
+  }
 
-  function hold(name: string, held: Held, reason: RefusalReason): Quarantined {
-    forget(name);
-    const quarantined = Object.freeze({ name, target: view.lookup(name), held, reason });
-    quarantine.set(name, quarantined);
+  unanswered(): boolean {
+    return this.out !== null;
+  }
+
+  putBack(batch: Batch, names: readonly string[]): void {
+    const before = this.beforeOf(batch);
+    if (batch.kind === 'suspects') this.suspect([names], (name) => before.get(name) ?? unknown);
+    else for (const name of names) this.place(name, before.get(name) ?? unknown);
+  }
+
+  sent(batch: Batch): void {
+    this.out = { batch, changed: null };
+  }
+
+  accepted(): Accepted {
+    const answered = this.out;
+    this.out = null;
+    if (answered === null) return noneReleased;
+    if (answered.changed !== null)
+      for (const [name, held] of answered.changed) if (includes(this.wanted, name)) this.place(name, held);
+    if (answered.batch.kind === 'removals') this.retryQuarantined();
+    if (this.search.probation.size === 0) return noneReleased;
+    const released = [...this.search.probation].filter(
+      (name) => this.inBatch(answered.batch, name) && this.search.probation.delete(name),
+    );
+    return { released };
+  }
+
+  refused(detail: string): Refused {
+    const answered = this.out;
+    this.out = null;
+    const before = answered === null ? new Map<string, Held>() : this.beforeOf(answered.batch);
+    const names = [...before.keys()].filter(
+      (name) => includes(this.wanted, name) && !this.search.suspects.has(name),
+    );
+    const [only] = names;
+    if (only !== undefined && before.size === 1 && answered?.changed?.has(only) !== true) {
+      return {
+        kind: 'culprit',
+        culprit: this.quarantine(only, before.get(only) ?? unknown, { kind: 'nack', detail }),
+      };
+    }
+    const isPoisoned = (name: string): boolean => {
+      const item = this.view.lookup(name);
+      return item !== undefined && this.view.poisoned(item);
+    };
+    this.suspect(partition(names, detail, isPoisoned), (name) => before.get(name) ?? unknown);
+    this.suspectsLast = false;
+    return { kind: 'searching', suspects: names.length };
+  }
+
+  state(name: string): NameState {
+    if (!includes(this.wanted, name)) return { kind: 'not-subscribed' };
+    const quarantined = this.search.culprits.get(name);
+    if (quarantined !== undefined) return { kind: 'refused', quarantined };
+    if (this.out !== null && this.inBatch(this.out.batch, name)) {
+      const { batch } = this.out;
+      const held = batch.kind === 'fresh' || batch.kind === 'empty' ? nothing : batch.before.get(name);
+      return { kind: this.out.changed?.has(name) === true ? 'waiting' : 'sent', held: held ?? unknown };
+    }
+    const held = this.pendingHeld(name) ?? (this.fresh === null ? undefined : nothing);
+    return held === undefined
+      ? { kind: 'in-force', target: this.view.lookup(name) }
+      : { kind: 'waiting', held };
+  }
+
+  quarantined(): ReadonlyMap<string, Quarantined> {
+    return this.search.culprits;
+  }
+
+  exceptions(batch: Batch): ReadonlyMap<string, Held> {
+    const kept = new Map([...this.sets, ...this.removals, ...this.search.suspects]);
+    for (const { name, held } of this.search.culprits.values()) kept.set(name, held);
+    if (kept.size > 0) for (const name of this.beforeOf(batch).keys()) kept.delete(name);
+    return kept;
+  }
+
+  quarantine(name: string, held: Held, reason: RefusalReason): Quarantined {
+    this.startSearch();
+    this.forget(name);
+    const quarantined = Object.freeze({ name, target: this.view.lookup(name), held, reason });
+    this.search.culprits.set(name, quarantined);
     return quarantined;
   }
 }

@@ -4,14 +4,21 @@ import { createServer as createTlsServer, TLSSocket, Server as TlsServer } from 
 import type { Peer } from './client.ts';
 import type { StatusSource } from './client-status.ts';
 import type { Clock } from './clock.ts';
+import type { Variant } from './events.ts';
 import { type Connection, createConnection, greeting } from './http2/connection.ts';
-import { acceptCall, type GrpcMethod, responseHeaders } from './http2/grpc-call.ts';
+import {
+  acceptCall,
+  type CallReader,
+  type GrpcCall,
+  type GrpcMethod,
+  responseHeaders,
+} from './http2/grpc-call.ts';
 import { createFirstBlocks } from './http2/hpack.ts';
 import type { Limits } from './limits.ts';
 import type { ListenAddress, Listening } from './server.ts';
 import { type DiscoveryMethod, discoveryMethods } from './services.ts';
 import { statusMethods } from './status-service.ts';
-import { type Session, statusCode, type Transport } from './transport.ts';
+import { type EndStatus, type Session, statusCode, type Transport } from './transport.ts';
 
 /** An open listener. */
 export interface ListenerSocket {
@@ -159,18 +166,49 @@ function hostAndPort(host: string, port: number): string {
 }
 
 function discovery({ variant, typeUrl }: DiscoveryMethod, open: GrpcOptions['open']): GrpcMethod {
-  return (call) => {
-    const session = open({ variant, typeUrl, peer: call.peer, send: call.send, end: call.end });
-    return {
-      message: session.receive,
-      allRead: session.allReceived,
-      ended: () => {
-        session.closed('ended by the client');
-        call.end({ code: statusCode.ok, details: '' });
-      },
-      gone: session.closed,
-    };
-  };
+  return (call) => new DiscoveryCall(call, variant, typeUrl, open);
+}
+
+/** A session and the call that carries it. */
+class DiscoveryCall implements Transport, CallReader {
+  readonly variant: Variant;
+  readonly typeUrl: string | null;
+  readonly peer: Peer;
+  private readonly call: GrpcCall;
+  private readonly session: Session;
+
+  constructor(call: GrpcCall, variant: Variant, typeUrl: string | null, open: GrpcOptions['open']) {
+    this.call = call;
+    this.variant = variant;
+    this.typeUrl = typeUrl;
+    this.peer = call.peer;
+    this.session = open(this);
+  }
+
+  send(parts: readonly Uint8Array[]): void {
+    this.call.send(parts);
+  }
+
+  end(status: EndStatus): void {
+    this.call.end(status);
+  }
+
+  message(bytes: Uint8Array): void {
+    this.session.receive(bytes);
+  }
+
+  allRead(): void {
+    this.session.allReceived();
+  }
+
+  ended(): void {
+    this.session.closed('ended by the client');
+    this.call.end({ code: statusCode.ok, details: '' });
+  }
+
+  gone(reason: string): void {
+    this.session.closed(reason);
+  }
 }
 
 function peerOf(socket: Socket): Omit<Peer, 'metadata'> {

@@ -2,201 +2,236 @@ import { answerOf } from './answers.ts';
 import { noClaims } from './claims.ts';
 import { type ClientNode, clientIdOf } from './client.ts';
 import type { ClientStream, ConnectedClient, Core } from './core.ts';
-import type { Claim } from './ledger.ts';
-import { createPusher } from './pusher.ts';
+import type { Claim, NameState } from './ledger.ts';
+import { Pusher } from './pusher.ts';
 import { type DeltaRequest, decodeRequest, type Request, type SotwRequest } from './request.ts';
 import { type Authorization, sharedLayer } from './server.ts';
 import { deltaChange, type SubscriptionChange, sotwChange } from './subscription.ts';
 import { type EndStatus, type Session, statusCode, type Transport } from './transport.ts';
-import { createTypeStream, type TypeStream } from './type-stream.ts';
+import type { TurnTaker } from './turns.ts';
+import { TypeStream } from './type-stream.ts';
 import type { View } from './view.ts';
 
-type State =
+type Phase =
   | { readonly kind: 'silent' }
   /** Requests that came while the authorization hook thinks. */
   | { readonly kind: 'authorizing'; readonly queue: Request[] }
   | { readonly kind: 'open'; readonly client: ConnectedClient; readonly view: View }
   | { readonly kind: 'ended' };
 
+const silent: Phase = Object.freeze({ kind: 'silent' });
+
 /** How many requests may wait for the authorization hook. */
 const queuedRequests = 64;
 
 /** The protocol on one stream: requests in, responses out, nothing of gRPC. */
 export function createSession(core: Core, transport: Transport): Session {
-  const number = core.nextStream();
-  const types = new Map<string, TypeStream>();
-  let state: State = { kind: 'silent' };
-  let nameCount = 0;
-  const cancelSilence = core.clock.after(core.limits.firstRequestMs, () => {
-    if (state.kind === 'silent')
-      end({ code: statusCode.invalidArgument, details: 'no request came in time' });
-  });
-  const push = createPusher(core, transport, number, types, wake);
+  return new StreamSession(core, transport);
+}
 
-  const stream: ClientStream = {
-    number,
-    state: (typeUrl, name) => types.get(typeUrl)?.ledger.state(name) ?? { kind: 'not-subscribed' },
-    subscribed: () => new Map([...types].map(([typeUrl, type]) => [typeUrl, namesOf(type)])),
-    quarantined: () =>
-      [...types.values()].flatMap(({ typeUrl, ledger }) =>
-        [...ledger.quarantined().values()].map((quarantined) => ({ typeUrl, quarantined })),
-      ),
-    wake,
-    unanswered: () => [...types.values()].some((type) => type.ledger.unanswered()),
-    end: (reason) => end({ code: statusCode.unavailable, details: reason }),
-  };
+class StreamSession implements Session, ClientStream, TurnTaker {
+  readonly number: number;
+  private readonly core: Core;
+  private readonly transport: Transport;
+  private readonly types = new Map<string, TypeStream>();
+  private readonly pusher: Pusher;
+  private phase: Phase = silent;
+  private nameCount = 0;
+  private cancelSilence: (() => void) | null;
 
-  core.counters.streamsOpened += 1;
-  core.counters.streamsOpen += 1;
-  core.emit({
-    kind: 'stream-opened',
-    stream: number,
-    peer: transport.peer.address,
-    variant: transport.variant,
-  });
+  constructor(core: Core, transport: Transport) {
+    this.core = core;
+    this.transport = transport;
+    this.number = core.nextStream();
+    this.pusher = new Pusher(core, transport, this, this.types);
+    this.cancelSilence = core.clock.after(core.limits.firstRequestMs, () => {
+      if (this.phase.kind === 'silent')
+        this.finish({ code: statusCode.invalidArgument, details: 'no request came in time' });
+    });
+    core.counters.streamsOpened += 1;
+    core.counters.streamsOpen += 1;
+    const { peer, variant } = transport;
+    core.emit({ kind: 'stream-opened', stream: this.number, peer: peer.address, variant });
+  }
 
-  function namesOf({ typeUrl, ledger }: TypeStream): readonly string[] {
+  state(typeUrl: string, name: string): NameState {
+    return this.types.get(typeUrl)?.ledger.state(name) ?? { kind: 'not-subscribed' };
+  }
+
+  subscribed(): ReadonlyMap<string, readonly string[]> {
+    return new Map([...this.types].map(([typeUrl, type]) => [typeUrl, this.namesOf(type)]));
+  }
+
+  quarantined(): ReturnType<ClientStream['quarantined']> {
+    return [...this.types.values()].flatMap(({ typeUrl, ledger }) =>
+      [...ledger.quarantined().values()].map((quarantined) => ({ typeUrl, quarantined })),
+    );
+  }
+
+  unanswered(): boolean {
+    return [...this.types.values()].some((type) => type.ledger.unanswered());
+  }
+
+  end(reason: string): void {
+    this.finish({ code: statusCode.unavailable, details: reason });
+  }
+
+  allReceived(): void {
+    this.core.turns.now(this);
+  }
+
+  private namesOf({ typeUrl, ledger }: TypeStream): readonly string[] {
     const { wildcard, names } = ledger.subscription();
-    if (state.kind !== 'open' || !wildcard) return [...names];
-    const listed = state.view.listing(typeUrl).stored.map((item) => item.resource.name);
+    if (this.phase.kind !== 'open' || !wildcard) return [...names];
+    const listed = this.phase.view.listing(typeUrl).stored.map((item) => item.resource.name);
     return [...new Set([...listed, ...names])];
   }
 
-  function flush(): void {
-    if (state.kind !== 'open' || core.holding()) return;
+  takeTurn(): void {
+    if (this.phase.kind !== 'open' || this.core.holding()) return;
     try {
-      push(state.client, state.view);
+      this.pusher.push(this.phase.client, this.phase.view);
     } catch (error) {
-      end({ code: statusCode.internal, details: error instanceof Error ? error.message : String(error) });
+      this.finish({
+        code: statusCode.internal,
+        details: error instanceof Error ? error.message : String(error),
+      });
     }
   }
 
-  function wake(): void {
-    if (state.kind === 'open') core.turns.request(flush);
+  wake(): void {
+    if (this.phase.kind === 'open') this.core.turns.request(this);
   }
 
-  function receive(bytes: Uint8Array): void {
-    if (state.kind === 'ended') return;
-    core.counters.requests += 1;
-    core.counters.requestBytes += bytes.length;
+  receive(bytes: Uint8Array): void {
+    if (this.phase.kind === 'ended') return;
+    this.core.counters.requests += 1;
+    this.core.counters.requestBytes += bytes.length;
     try {
-      take(decodeRequest(transport.variant, bytes, core.limits));
+      this.take(decodeRequest(this.transport.variant, bytes, this.core.limits));
     } catch (error) {
       const details = error instanceof Error ? error.message : String(error);
-      end({ code: statusCode.invalidArgument, details: `unreadable request: ${details}` });
+      this.finish({ code: statusCode.invalidArgument, details: `unreadable request: ${details}` });
     }
   }
 
-  function take(request: Request): void {
-    switch (state.kind) {
+  private take(request: Request): void {
+    switch (this.phase.kind) {
       case 'silent':
-        introduce(request);
+        this.introduce(request);
         break;
       case 'authorizing':
-        if (state.queue.push(request) > queuedRequests)
-          exhausted('too many requests before the authorization');
+        if (this.phase.queue.push(request) > queuedRequests)
+          this.exhausted('too many requests before the authorization');
         break;
       case 'open':
-        handle(request, state.client, state.view);
+        this.handle(request, this.phase.client, this.phase.view);
         break;
       case 'ended':
         break;
     }
   }
 
-  function introduce(request: Request): void {
-    cancelSilence();
-    const node = core.readNode(request.node());
+  private introduce(request: Request): void {
+    this.cancelSilence?.();
+    this.cancelSilence = null;
+    const node = this.core.readNode(request.node());
     const queue = [request];
-    const verdict = core.options.authorize?.(node, transport.peer) ?? { kind: 'allowed' };
-    state = { kind: 'authorizing', queue };
-    if (!(verdict instanceof Promise)) admit(verdict, node, queue);
+    const verdict = this.core.options.authorize?.(node, this.transport.peer) ?? { kind: 'allowed' };
+    this.phase = { kind: 'authorizing', queue };
+    if (!(verdict instanceof Promise)) this.admit(verdict, node, queue);
     else {
       verdict.then(
-        (settled) => admit(settled, node, queue),
+        (settled) => this.admit(settled, node, queue),
         (error: unknown) =>
-          admit({ kind: 'denied', reason: `authorization failed: ${String(error)}` }, node, queue),
+          this.admit({ kind: 'denied', reason: `authorization failed: ${String(error)}` }, node, queue),
       );
     }
   }
 
-  function admit(verdict: Authorization, node: ClientNode, queue: readonly Request[]): void {
-    if (state.kind !== 'authorizing') return;
+  private admit(verdict: Authorization, node: ClientNode, queue: readonly Request[]): void {
+    if (this.phase.kind !== 'authorizing') return;
     if (verdict.kind === 'denied') {
-      core.counters.streamsRefused += 1;
-      end({ code: statusCode.permissionDenied, details: verdict.reason });
+      this.core.counters.streamsRefused += 1;
+      this.finish({ code: statusCode.permissionDenied, details: verdict.reason });
       return;
     }
-    const id = clientIdOf(node, number);
-    const before = core.clients.get(id);
-    if (before !== undefined && before.streams.size >= core.limits.streamsPerClient) {
-      core.counters.streamsRefused += 1;
-      exhausted(`client ${id} has ${before.streams.size} streams already`);
+    const id = clientIdOf(node, this.number);
+    const before = this.core.clients.get(id);
+    if (before !== undefined && before.streams.size >= this.core.limits.streamsPerClient) {
+      this.core.counters.streamsRefused += 1;
+      this.exhausted(`client ${id} has ${before.streams.size} streams already`);
       return;
     }
-    const value = Object.freeze({ id, node, peer: transport.peer.address });
-    const view = core.store.view(core.options.layers?.(node) ?? [sharedLayer]);
+    const value = Object.freeze({ id, node, peer: this.transport.peer.address });
+    const view = this.core.store.view(this.core.options.layers?.(node) ?? [sharedLayer]);
     const client = before ?? { client: value, view, streams: new Set() };
     client.client = value;
     client.view = view;
-    client.streams.add(stream);
-    core.clients.set(id, client);
-    state = { kind: 'open', client, view };
-    core.emit({ kind: 'client-connected', stream: number, client: value, first: before === undefined });
-    if (before === undefined) core.connected(client);
-    for (const request of queue) take(request);
+    client.streams.add(this);
+    this.core.clients.set(id, client);
+    this.phase = { kind: 'open', client, view };
+    this.core.emit({
+      kind: 'client-connected',
+      stream: this.number,
+      client: value,
+      first: before === undefined,
+    });
+    if (before === undefined) this.core.connected(client);
+    for (const request of queue) this.take(request);
   }
 
-  function handle(request: Request, client: ConnectedClient, view: View): void {
-    const typeUrl = request.typeUrl === '' ? (transport.typeUrl ?? '') : request.typeUrl;
-    if (typeUrl === '' || (transport.typeUrl !== null && typeUrl !== transport.typeUrl)) {
+  private handle(request: Request, client: ConnectedClient, view: View): void {
+    const typeUrl = request.typeUrl === '' ? (this.transport.typeUrl ?? '') : request.typeUrl;
+    if (typeUrl === '' || (this.transport.typeUrl !== null && typeUrl !== this.transport.typeUrl)) {
       const details =
         typeUrl === '' ? 'a request on an aggregated stream names no type' : `${typeUrl} is not served here`;
-      end({ code: statusCode.invalidArgument, details });
+      this.finish({ code: statusCode.invalidArgument, details });
       return;
     }
-    const known = types.get(typeUrl);
-    if (known === undefined && types.size >= core.limits.typesPerStream) {
-      exhausted(`more than ${core.limits.typesPerStream} types on one stream`);
+    const known = this.types.get(typeUrl);
+    if (known === undefined && this.types.size >= this.core.limits.typesPerStream) {
+      this.exhausted(`more than ${this.core.limits.typesPerStream} types on one stream`);
       return;
     }
-    const type = known ?? createTypeStream(core, client.client.node, view, typeUrl, transport.variant, wake);
-    types.set(typeUrl, type);
-    if (request.variant === 'delta') handleDelta(type, request, client, known === undefined);
-    else handleSotw(type, request, client, known === undefined);
-    core.settled(client, typeUrl);
-    if (hasUnsent()) wake();
+    const type =
+      known ?? new TypeStream(this.core, client.client.node, view, typeUrl, this.transport.variant, this);
+    this.types.set(typeUrl, type);
+    if (request.variant === 'delta') this.handleDelta(type, request, client, known === undefined);
+    else this.handleSotw(type, request, client, known === undefined);
+    this.core.settled(client, typeUrl);
+    if (this.hasUnsent()) this.wake();
   }
 
   /** Most answers leave nothing to do. */
-  function hasUnsent(): boolean {
-    for (const { ledger, heartbeatDue } of types.values()) {
+  private hasUnsent(): boolean {
+    for (const { ledger, heartbeatDue } of this.types.values()) {
       const { sets, removals } = ledger.unsent();
       if (sets || removals || heartbeatDue) return true;
     }
     return false;
   }
 
-  function handleDelta(
+  private handleDelta(
     type: TypeStream,
     request: DeltaRequest,
     client: ConnectedClient,
     first: boolean,
   ): void {
-    if (request.nonce !== '') answerOf(core, { type, number, client, request });
+    if (request.nonce !== '') answerOf(this.core, { type, number: this.number, client, request });
     const { subscribe, unsubscribe, claims } = request;
     if (!first && subscribe.length === 0 && unsubscribe.length === 0) return;
     const change = deltaChange(type.ledger.subscription(), subscribe, unsubscribe);
-    resubscribe(type, change, { versions: first ? claims : noClaims, everything: '' });
+    this.resubscribe(type, change, { versions: first ? claims : noClaims, everything: '' });
   }
 
-  function handleSotw(type: TypeStream, request: SotwRequest, client: ConnectedClient, first: boolean): void {
+  private handleSotw(type: TypeStream, request: SotwRequest, client: ConnectedClient, first: boolean): void {
     if (!first && request.nonce !== '' && request.nonce !== type.nonce) {
-      core.counters.staleNonces += 1;
+      this.core.counters.staleNonces += 1;
       return;
     }
     const answers = type.ledger.unanswered() && request.nonce === type.nonce;
-    if (answers) answerOf(core, { type, number, client, request });
+    if (answers) answerOf(this.core, { type, number: this.number, client, request });
     const sameNames = type.namesKey !== null && Buffer.compare(type.namesKey, request.namesKey) === 0;
     if (sameNames) {
       // Not an answer and nothing new: the client lost what it had (Envoy does so when a cluster warms again).
@@ -205,54 +240,51 @@ export function createSession(core: Core, transport: Transport): Session {
     }
     type.namesKey = request.namesKey.slice();
     const change = sotwChange(type.ledger.subscription(), request.names());
-    resubscribe(type, change, { versions: noClaims, everything: first ? request.version : '' });
+    this.resubscribe(type, change, { versions: noClaims, everything: first ? request.version : '' });
   }
 
-  function resubscribe(type: TypeStream, change: SubscriptionChange, claim: Claim): void {
-    nameCount += change.next.names.size - type.ledger.subscription().names.size;
-    if (nameCount > core.limits.namesPerStream) {
-      exhausted(`more than ${core.limits.namesPerStream} names on one stream`);
+  private resubscribe(type: TypeStream, change: SubscriptionChange, claim: Claim): void {
+    this.nameCount += change.next.names.size - type.ledger.subscription().names.size;
+    if (this.nameCount > this.core.limits.namesPerStream) {
+      this.exhausted(`more than ${this.core.limits.namesPerStream} names on one stream`);
       return;
     }
     type.ledger.subscribe(change, claim);
   }
 
-  function exhausted(details: string): void {
-    end({ code: statusCode.resourceExhausted, details });
+  private exhausted(details: string): void {
+    this.finish({ code: statusCode.resourceExhausted, details });
   }
 
-  function end(status: EndStatus): void {
-    if (state.kind === 'ended') return;
-    closed(status.details);
-    transport.end(status);
+  private finish(status: EndStatus): void {
+    if (this.phase.kind === 'ended') return;
+    this.closed(status.details);
+    this.transport.end(status);
   }
 
-  function closed(reason: string): void {
-    if (state.kind === 'ended') return;
-    const before = state;
-    state = { kind: 'ended' };
-    cancelSilence();
-    for (const type of types.values()) {
-      type.unwatch();
-      type.cancelHeartbeat?.();
-      if (type.ledger.unanswered()) core.counters.unanswered -= 1;
+  closed(reason: string): void {
+    if (this.phase.kind === 'ended') return;
+    const before = this.phase;
+    this.phase = { kind: 'ended' };
+    this.cancelSilence?.();
+    for (const type of this.types.values()) {
+      type.close();
+      if (type.ledger.unanswered()) this.core.counters.unanswered -= 1;
     }
-    core.counters.streamsOpen -= 1;
-    if (before.kind === 'open') leave(before.client, before.view);
-    core.emit({ kind: 'stream-closed', stream: number, reason });
+    this.core.counters.streamsOpen -= 1;
+    if (before.kind === 'open') this.leave(before.client, before.view);
+    this.core.emit({ kind: 'stream-closed', stream: this.number, reason });
   }
 
-  function leave(own: ConnectedClient, view: View): void {
+  private leave(own: ConnectedClient, view: View): void {
     const { id } = own.client;
-    core.store.release(view);
-    own.streams.delete(stream);
+    this.core.store.release(view);
+    own.streams.delete(this);
     if (own.streams.size === 0) {
-      core.clients.delete(id);
-      core.emit({ kind: 'client-disconnected', client: id });
-      core.disconnected(own);
+      this.core.clients.delete(id);
+      this.core.emit({ kind: 'client-disconnected', client: id });
+      this.core.disconnected(own);
     }
-    for (const typeUrl of types.keys()) core.settled(own, typeUrl);
+    for (const typeUrl of this.types.keys()) this.core.settled(own, typeUrl);
   }
-
-  return { receive, allReceived: () => core.turns.now(flush), closed };
 }

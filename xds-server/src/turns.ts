@@ -1,11 +1,16 @@
 import type { Clock } from './clock.ts';
 
+/** Who gets turns. */
+export interface TurnTaker {
+  readonly takeTurn: () => void;
+}
+
 /** Lets many streams write without keeping the event loop from reading. */
 export interface Turns {
-  /** Gives the callback a turn; asking again before it came changes nothing. */
-  readonly request: (turn: () => void) => void;
-  /** Takes a turn that was asked for ahead of the others. */
-  readonly now: (turn: () => void) => void;
+  /** Asks for a turn; asking again before it came changes nothing. */
+  readonly request: (taker: TurnTaker) => void;
+  /** Gives a turn that was asked for ahead of the others. */
+  readonly now: (taker: TurnTaker) => void;
   readonly waiting: () => number;
 }
 
@@ -13,15 +18,15 @@ export interface Turns {
 const sliceMs = 8;
 
 export function createTurns(clock: Clock): Turns {
-  const queue = new Set<() => void>();
+  const queue = new Set<TurnTaker>();
   let scheduled = false;
 
   function run(): void {
     const end = clock.nowMs() + sliceMs;
     try {
-      for (const turn of queue) {
-        queue.delete(turn);
-        turn();
+      for (const taker of queue) {
+        queue.delete(taker);
+        taker.takeTurn();
         if (clock.nowMs() >= end) break;
       }
     } finally {
@@ -31,14 +36,14 @@ export function createTurns(clock: Clock): Turns {
   }
 
   return {
-    request: (turn) => {
-      queue.add(turn);
+    request: (taker) => {
+      queue.add(taker);
       if (scheduled) return;
       scheduled = true;
       clock.soon(run);
     },
-    now: (turn) => {
-      if (queue.delete(turn)) turn();
+    now: (taker) => {
+      if (queue.delete(taker)) taker.takeTurn();
     },
     waiting: () => queue.size,
   };

@@ -1,40 +1,17 @@
 import type { ClientNode } from './client.ts';
-import { type Compose, type Composed, composeAll, composePart } from './compose.ts';
-import { type Core, poisonKey } from './core.ts';
+import { type Composed, composeAll, composePart } from './compose.ts';
+import { type ClientStream, type Core, poisonKey } from './core.ts';
 import type { Variant } from './events.ts';
-import { createLedger, type Ledger } from './ledger.ts';
+import { type Batch, createLedger, type Ledger, type LedgerView } from './ledger.ts';
+import type { Listing } from './listing.ts';
 import type { Progress } from './order.ts';
 import { resourceType } from './resource-types.ts';
-import type { View } from './view.ts';
-
-/** One resource type on one stream. */
-export interface TypeStream {
-  readonly typeUrl: string;
-  readonly rank: number;
-  /** State-of-the-world answers that carry everything. */
-  readonly fullState: boolean;
-  /** Whether the client takes resources that expire. */
-  readonly ttl: boolean;
-  readonly ledger: Ledger;
-  readonly compose: Compose;
-  readonly unwatch: () => void;
-  /** The newest response on this stream, answered or not. */
-  nonce: string;
-  nonceSerial: number;
-  sentAtMs: number;
-  /** What the unanswered response holds. */
-  content: Pick<Composed, 'stored' | 'removed'>;
-  /** State-of-the-world: the list of names in the last request. */
-  namesKey: Uint8Array | null;
-  /** Since when another type keeps this one waiting. */
-  blockedSinceMs: number | null;
-  /** Of the next renewal of what expires. */
-  cancelHeartbeat: (() => void) | null;
-  heartbeatDue: boolean;
-}
+import type { Stored } from './stored.ts';
+import type { View, Watcher } from './view.ts';
+import type { Chunk } from './view-chunks.ts';
 
 /** Of a type that waits for no answer. */
-export const noContent: TypeStream['content'] = Object.freeze({ stored: [], removed: [] });
+export const noContent: Pick<Composed, 'stored' | 'removed'> = Object.freeze({ stored: [], removed: [] });
 
 /** Client features that say so (xds_protocol, "TTL"). */
 const features = {
@@ -45,49 +22,99 @@ const features = {
 /** Types without a place in the order come last; they wait for nobody. */
 export const unranked = 99;
 
-export function createTypeStream(
-  core: Core,
-  node: ClientNode,
-  view: View,
-  typeUrl: string,
-  variant: Variant,
-  wake: () => void,
-): TypeStream {
-  const { rank, fullState: grouped } = resourceType(typeUrl);
-  const fullState = variant === 'sotw' && grouped;
-  const chunks = fullState ? core.whole : core.chunks;
-  const ledger = createLedger({
-    lookup: (name) => view.lookup(typeUrl, name),
-    listing: () => view.listing(typeUrl),
-    chunks: () => chunks(view.listing(typeUrl)),
-    version: () => view.listing(typeUrl).version,
-    poisoned: (item) => core.poisoned.size > 0 && core.poisoned.get(poisonKey(item.resource)) === item,
-    anyPoisoned: () => core.poisoned.size > 0,
-    tellsRemoval: variant === 'delta' || fullState,
-  });
-  const { responseBytes } = core.limits;
-  return {
-    typeUrl,
-    rank: rank ?? unranked,
-    fullState,
-    ttl: takesTtl(node, variant),
-    ledger,
-    compose: fullState
-      ? composeAll(view, typeUrl, responseBytes)
-      : composePart(view, typeUrl, responseBytes, variant),
-    unwatch: view.watch(typeUrl, (name, before) => {
-      ledger.changed(name, before);
-      wake();
-    }),
-    nonce: '',
-    nonceSerial: 0,
-    sentAtMs: 0,
-    content: noContent,
-    namesKey: null,
-    blockedSinceMs: null,
-    cancelHeartbeat: null,
-    heartbeatDue: false,
-  };
+/** One resource type on one stream. */
+export class TypeStream implements LedgerView, Watcher {
+  readonly typeUrl: string;
+  readonly rank: number;
+  /** State-of-the-world answers that carry everything. */
+  readonly fullState: boolean;
+  /** Whether the client takes resources that expire. */
+  readonly ttl: boolean;
+  readonly tellsRemoval: boolean;
+  readonly ledger: Ledger;
+  /** The newest response on this stream, answered or not. */
+  nonce = '';
+  nonceSerial = 0;
+  sentAtMs = 0;
+  /** What the unanswered response holds. */
+  content: Pick<Composed, 'stored' | 'removed'> = noContent;
+  /** State-of-the-world: the list of names in the last request. */
+  namesKey: Uint8Array | null = null;
+  /** Since when another type keeps this one waiting. */
+  blockedSinceMs: number | null = null;
+  /** Of the next renewal of what expires. */
+  cancelHeartbeat: (() => void) | null = null;
+  heartbeatDue = false;
+  private readonly core: Core;
+  private readonly view: View;
+  private readonly variant: Variant;
+  private readonly stream: Pick<ClientStream, 'wake'>;
+
+  constructor(
+    core: Core,
+    node: ClientNode,
+    view: View,
+    typeUrl: string,
+    variant: Variant,
+    stream: Pick<ClientStream, 'wake'>,
+  ) {
+    const { rank, fullState } = resourceType(typeUrl);
+    this.core = core;
+    this.view = view;
+    this.typeUrl = typeUrl;
+    this.variant = variant;
+    this.stream = stream;
+    this.rank = rank ?? unranked;
+    this.fullState = variant === 'sotw' && fullState;
+    this.ttl = takesTtl(node, variant);
+    this.tellsRemoval = variant === 'delta' || this.fullState;
+    this.ledger = createLedger(this);
+    view.watch(typeUrl, this);
+  }
+
+  close(): void {
+    this.view.unwatch(this.typeUrl, this);
+    this.cancelHeartbeat?.();
+  }
+
+  changed(name: string, before: Stored | undefined): void {
+    this.ledger.changed(name, before);
+    this.stream.wake();
+  }
+
+  /** Turns what is to be tested into a response. */
+  compose(batch: Batch): Composed {
+    const { view, typeUrl } = this;
+    const { responseBytes } = this.core.limits;
+    return this.fullState
+      ? composeAll(view, typeUrl, responseBytes, batch, this.ledger)
+      : composePart(view, typeUrl, responseBytes, batch, this.variant);
+  }
+
+  lookup(name: string): Stored | undefined {
+    return this.view.lookup(this.typeUrl, name);
+  }
+
+  listing(): Listing {
+    return this.view.listing(this.typeUrl);
+  }
+
+  chunks(): readonly Chunk[] {
+    return (this.fullState ? this.core.whole : this.core.chunks)(this.listing());
+  }
+
+  version(): string {
+    return this.listing().version;
+  }
+
+  poisoned(item: Stored): boolean {
+    const { poisoned } = this.core;
+    return poisoned.size > 0 && poisoned.get(poisonKey(item.resource)) === item;
+  }
+
+  anyPoisoned(): boolean {
+    return this.core.poisoned.size > 0;
+  }
 }
 
 /** Whether a client takes resources that expire; others keep theirs for ever. */

@@ -5,7 +5,9 @@ import type { Stored } from './stored.ts';
 export type Layer = Map<string, Map<string, Stored>>;
 
 /** Told which name changed, and what stood there before. */
-export type Watcher = (name: string, before: Stored | undefined) => void;
+export interface Watcher {
+  readonly changed: (name: string, before: Stored | undefined) => void;
+}
 
 /** What the clients with one stack of layers see. */
 export interface View {
@@ -14,7 +16,8 @@ export interface View {
   readonly listing: (typeUrl: string) => Listing;
   /** Whether a name of this layer is what clients of this view get, were it set there. */
   readonly shows: (layer: string, typeUrl: string, name: string) => boolean;
-  readonly watch: (typeUrl: string, watcher: Watcher) => () => void;
+  readonly watch: (typeUrl: string, watcher: Watcher) => void;
+  readonly unwatch: (typeUrl: string, watcher: Watcher) => void;
   readonly changed: (typeUrl: string, name: string, before: Stored | undefined) => void;
 }
 
@@ -67,13 +70,13 @@ export function createView(layers: readonly string[], layer: (name: string) => L
     watch: (typeUrl, watcher) => {
       const group = watchers.get(typeUrl) ?? new Set();
       watchers.set(typeUrl, group.add(watcher));
-      return () => {
-        group.delete(watcher);
-      };
+    },
+    unwatch: (typeUrl, watcher) => {
+      watchers.get(typeUrl)?.delete(watcher);
     },
     changed: (typeUrl, name, before) => {
       listings.get(typeUrl)?.changed(name);
-      for (const watcher of watchers.get(typeUrl) ?? []) watcher(name, before);
+      for (const watcher of watchers.get(typeUrl) ?? []) watcher.changed(name, before);
     },
   } satisfies View);
 }

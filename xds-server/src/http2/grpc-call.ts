@@ -49,6 +49,12 @@ const unitMs: Readonly<Record<string, number>> = {
   u: 1e-3,
   n: 1e-6,
 };
+const nobody: CallReader = Object.freeze({
+  message: () => undefined,
+  allRead: () => undefined,
+  ended: () => undefined,
+  gone: () => undefined,
+});
 const ignored: StreamReader = Object.freeze({
   data: () => undefined,
   allRead: () => undefined,
@@ -63,14 +69,6 @@ export function acceptCall(
   headers: RequestHeaders,
   options: CallOptions,
 ): StreamReader {
-  const { clock, requestBytes } = options;
-  let sent = false;
-  let over = false;
-  let rest: Buffer[] = [];
-  let restBytes = 0;
-  let peerEnded = false;
-  let cancelDeadline: () => void = () => undefined;
-
   if (
     headers.get(':method') !== 'POST' ||
     !/^application\/grpc(\+|;|$)/.test(headers.get('content-type') ?? '')
@@ -78,130 +76,162 @@ export function acceptCall(
     stream.end(encodeHeaders([[':status', headers.get(':method') === 'POST' ? '415' : '405']]), true);
     return ignored;
   }
+  const call = new OpenCall(stream, headers, options);
+  const path = headers.get(':path') ?? '';
+  const method = options.methods.get(path);
+  if (method === undefined) {
+    call.end({ code: statusCode.unimplemented, details: `${path} is not served here` });
+    return ignored;
+  }
+  call.begin(method, timeoutMs(headers.get('grpc-timeout')), options.clock);
+  return call;
+}
 
-  function end({ code, details }: EndStatus): void {
-    if (over) return;
-    over = true;
-    rest = [];
-    cancelDeadline();
+class OpenCall implements GrpcCall, StreamReader {
+  readonly peer: Peer;
+  private readonly stream: ServerStream;
+  private readonly requestBytes: number;
+  private reader: CallReader = nobody;
+  private sent = false;
+  private over = false;
+  private rest: Buffer[] = [];
+  private restBytes = 0;
+  private peerEnded = false;
+  private cancelDeadline: (() => void) | null = null;
+
+  constructor(stream: ServerStream, headers: RequestHeaders, { peer, requestBytes }: CallOptions) {
+    this.stream = stream;
+    this.peer = Object.freeze({ ...peer, metadata: headers });
+    this.requestBytes = requestBytes;
+  }
+
+  begin(method: GrpcMethod, deadlineMs: number | null | undefined, clock: Clock): void {
+    this.reader = method(this);
+    if (deadlineMs === undefined) {
+      this.fail({ code: statusCode.internal, details: 'grpc-timeout is malformed' });
+    } else if (deadlineMs !== null && !this.over) {
+      this.cancelDeadline = clock.after(deadlineMs, () =>
+        this.fail({ code: statusCode.deadlineExceeded, details: "the call's deadline passed" }),
+      );
+    }
+  }
+
+  send(parts: readonly Uint8Array[]): void {
+    this.sent = true;
+    this.stream.send(parts);
+  }
+
+  end({ code, details }: EndStatus): void {
+    if (this.over) return;
+    this.finish();
     const trailers: readonly Header[] = [
       ['grpc-status', String(code)],
       ...(details === '' ? [] : [['grpc-message', percentEncoded(details)] as const]),
     ];
-    const first: readonly Header[] = sent ? [] : [[':status', '200'], contentType, acceptsIdentity];
-    stream.end(encodeHeaders([...first, ...trailers]), code !== statusCode.ok);
+    const first: readonly Header[] = this.sent ? [] : [[':status', '200'], contentType, acceptsIdentity];
+    this.stream.end(encodeHeaders([...first, ...trailers]), code !== statusCode.ok);
+  }
+
+  data(bytes: Buffer): void {
+    if (this.over) return;
+    if (this.rest.length === 0) this.keep(this.deliver(bytes));
+    else {
+      this.keep(bytes);
+      this.pump();
+    }
+  }
+
+  allRead(): void {
+    if (!this.over) this.reader.allRead();
+  }
+
+  resume(): void {
+    this.pump();
+  }
+
+  ended(): void {
+    this.peerEnded = true;
+    this.pump();
+  }
+
+  gone(reason: string): void {
+    if (this.over) return;
+    this.finish();
+    this.reader.gone(reason);
+  }
+
+  private finish(): void {
+    this.over = true;
+    this.rest = [];
+    this.cancelDeadline?.();
   }
 
   /** Ends the call for the client's fault, which the reader does not know of. */
-  function fail(status: EndStatus): void {
-    if (over) return;
-    end(status);
-    reader.gone(status.details);
-  }
-
-  const path = headers.get(':path') ?? '';
-  const method = options.methods.get(path);
-  if (method === undefined) {
-    end({ code: statusCode.unimplemented, details: `${path} is not served here` });
-    return ignored;
-  }
-  const reader = method({
-    peer: Object.freeze({ ...options.peer, metadata: headers }),
-    send: (parts) => {
-      sent = true;
-      stream.send(parts);
-    },
-    end,
-  });
-  const deadlineMs = timeoutMs(headers.get('grpc-timeout'));
-  if (deadlineMs === undefined) fail({ code: statusCode.internal, details: 'grpc-timeout is malformed' });
-  else if (deadlineMs !== null && !over) {
-    cancelDeadline = clock.after(deadlineMs, () =>
-      fail({ code: statusCode.deadlineExceeded, details: "the call's deadline passed" }),
-    );
+  private fail(status: EndStatus): void {
+    if (this.over) return;
+    this.end(status);
+    this.reader.gone(status.details);
   }
 
   /** The message at the head of a buffer, or null when it is not whole; a message that may not be ends the call. */
-  function messageIn(bytes: Buffer): Buffer | null {
+  private messageIn(bytes: Buffer): Buffer | null {
     if (bytes.length < prefixBytes) return null;
     const length = bytes.readUInt32BE(1);
     if (bytes[0] !== 0) {
-      fail({ code: statusCode.unimplemented, details: 'compressed messages are not taken' });
-    } else if (length > requestBytes) {
-      fail({
+      this.fail({ code: statusCode.unimplemented, details: 'compressed messages are not taken' });
+    } else if (length > this.requestBytes) {
+      this.fail({
         code: statusCode.resourceExhausted,
-        details: `a request of ${length} bytes is larger than ${requestBytes}`,
+        details: `a request of ${length} bytes is larger than ${this.requestBytes}`,
       });
     } else if (bytes.length >= prefixBytes + length) return bytes.subarray(prefixBytes, prefixBytes + length);
     return null;
   }
 
-  function deliver(bytes: Buffer): Buffer {
+  private deliver(bytes: Buffer): Buffer {
     let left = bytes;
-    while (!over && !stream.congested()) {
-      const message = messageIn(left);
+    while (left.length > 0 && !this.over && !this.stream.congested()) {
+      const message = this.messageIn(left);
       if (message === null) break;
       left = left.subarray(prefixBytes + message.length);
-      reader.message(message);
+      this.reader.message(message);
     }
     return left;
   }
 
   /** Whether what is kept holds a whole message: a large one is put together once, not at each part. */
-  function complete(): boolean {
-    const [first] = rest;
+  private complete(): boolean {
+    const [first] = this.rest;
     if (first === undefined) return false;
     if (first.length < prefixBytes) return true;
-    return first[0] !== 0 || restBytes >= prefixBytes + Math.min(first.readUInt32BE(1), requestBytes);
+    return (
+      first[0] !== 0 || this.restBytes >= prefixBytes + Math.min(first.readUInt32BE(1), this.requestBytes)
+    );
   }
 
-  function keep(bytes: Buffer): void {
-    if (over || bytes.length === 0) return;
+  private keep(bytes: Buffer): void {
+    if (this.over || bytes.length === 0) return;
     // A copy: the socket's buffer is much larger than what is left of it.
-    rest.push(Buffer.from(bytes));
-    restBytes += bytes.length;
+    this.rest.push(Buffer.from(bytes));
+    this.restBytes += bytes.length;
   }
 
-  function pump(): void {
-    if (rest.length > 0 && complete()) {
-      const bytes = rest.length === 1 && rest[0] !== undefined ? rest[0] : Buffer.concat(rest);
-      rest = [];
-      restBytes = 0;
-      const left = deliver(bytes);
-      if (left.length > 0 && !over) {
-        rest = [left];
-        restBytes = left.length;
+  private pump(): void {
+    if (this.rest.length > 0 && this.complete()) {
+      const [first] = this.rest;
+      const bytes = this.rest.length === 1 && first !== undefined ? first : Buffer.concat(this.rest);
+      this.rest = [];
+      this.restBytes = 0;
+      const left = this.deliver(bytes);
+      if (left.length > 0 && !this.over) {
+        this.rest = [left];
+        this.restBytes = left.length;
       }
     }
-    if (!peerEnded || over || stream.congested()) return;
-    if (rest.length > 0) fail({ code: statusCode.internal, details: 'a message is cut short' });
-    else reader.ended();
+    if (!this.peerEnded || this.over || this.stream.congested()) return;
+    if (this.rest.length > 0) this.fail({ code: statusCode.internal, details: 'a message is cut short' });
+    else this.reader.ended();
   }
-
-  return {
-    data: (bytes) => {
-      if (over) return;
-      if (rest.length === 0) keep(deliver(bytes));
-      else {
-        keep(bytes);
-        pump();
-      }
-    },
-    allRead: () => {
-      if (!over) reader.allRead();
-    },
-    resume: pump,
-    ended: () => {
-      peerEnded = true;
-      pump();
-    },
-    gone: (reason) => {
-      if (over) return;
-      over = true;
-      cancelDeadline();
-      reader.gone(reason);
-    },
-  };
 }
 
 /** Null: no deadline; undefined: malformed. */
