@@ -1,7 +1,8 @@
 // What a connection pays on its way through a node, beside its peers, in one interleaved run:
 // nothing in between; our programs where no policy selects, and with a policy on layers 3 and 4; TCP through Envoy, and HTTP under a class's rules,
 // each by our programs, accelerated too, and by iptables TPROXY to the very same listener, TCP by REDIRECT as well.
-// `node bench/datapath.bench.ts [ROUNDS] [SECONDS] [kept,fresh,bulk]`
+// `node bench/datapath.bench.ts [ROUNDS] [SECONDS] [kept,fresh,bulk] [bare|envoy]`: the server is a program that does next
+// to nothing but answer, or an Envoy, whose own work weighs on every way alike and brings all ratios nearer to 1.
 
 import { setScene, type Variant } from './datapath/scene.ts';
 import { type Load, type Measurement, wrk } from './datapath/wrk.ts';
@@ -15,7 +16,8 @@ const all: readonly Load[] = ['kept', 'fresh', 'bulk'];
 const chosen = (process.argv[4] ?? all.join()).split(',');
 const loads = all.filter((load) => chosen.includes(load));
 
-const scene = await setScene();
+const server = process.argv[5] === 'envoy' ? 'envoy' : 'bare';
+const scene = await setScene(server);
 const measured = new Map<string, Measurement[]>();
 try {
   for (const variant of scene.variants) await wrk(variant, 'kept', 1);
@@ -54,7 +56,9 @@ const show = (all: readonly number[], digits: number): string => {
 const middle = (all: readonly number[], digits: number): string => median(all).median.toFixed(digits);
 const peerOf = (name: Variant['name']) => (name.startsWith('TCP') ? 'TCP, TPROXY' : 'HTTP, TPROXY');
 
-console.log(`wrk, ${rounds} rounds of ${seconds} s; median [95 % interval]; 16 connections that are kept`);
+console.log(
+  `wrk, ${rounds} rounds of ${seconds} s; median [95 % interval]; 16 connections that are kept; server: ${server}`,
+);
 console.log(
   table([
     ['path', 'requests/s', 'p50 ms', 'p99 ms', 'CPU µs', 'of direct', 'of TPROXY'],
@@ -73,14 +77,16 @@ if (loads.includes('fresh') && loads.includes('bulk')) {
   console.log('\na connection for each request; and answers of 1 MiB on 4 connections');
   console.log(
     table([
-      ['path', 'connections/s', 'of direct', 'CPU µs', 'bulk Gbit/s', 'of direct'],
+      ['path', 'connections/s', 'of direct', 'of TPROXY', 'CPU µs', 'bulk Gbit/s', 'of direct', 'of TPROXY'],
       ...scene.variants.map(({ name }) => [
         name,
         show(values(name, 'fresh', 'requestsPerSecond'), 0),
         show(ratio(name, 'direct', 'fresh'), 3),
+        show(ratio(name, peerOf(name), 'fresh'), 3),
         middle(values(name, 'fresh', 'cpuUsPerRequest'), 1),
         show(values(name, 'bulk', 'gigabitsPerSecond'), 2),
         show(ratio(name, 'direct', 'bulk', 'gigabitsPerSecond'), 3),
+        show(ratio(name, peerOf(name), 'bulk', 'gigabitsPerSecond'), 3),
       ]),
     ]),
   );

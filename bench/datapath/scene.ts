@@ -14,7 +14,7 @@ import {
   weir,
 } from '@weir/agent';
 import { instanceOf } from '@weir/redirect';
-import { answeringServer, tcpProxy } from './envoy-config.ts';
+import { answeringServer, type MarkedListener, tcpProxy } from './envoy-config.ts';
 
 /** One way from a client to a server. */
 export interface Variant {
@@ -44,6 +44,12 @@ export interface Scene {
 }
 
 const execute = promisify(execFile);
+/** Runs a program in a namespace and gives what it prints. */
+type Runner = (...words: readonly string[]) => Promise<string>;
+const runner =
+  ([program, ...into]: readonly [string, ...string[]]): Runner =>
+  (...words) =>
+    execute(program, [...into, ...words]).then(({ stdout }) => stdout);
 const ROOT = resolve(import.meta.dirname, '../..');
 const ENVOY = join(ROOT, 'build/envoy/envoy/_bin/envoy');
 /** Listeners for TCP: one for each instance of the datapath. */
@@ -52,34 +58,40 @@ const REDIRECT_PORT = 13_003;
 /** Mark and table of the TPROXY peer; they live in the bench's namespace only. */
 const TPROXY_MARK = '0x1';
 
-/** `fast` is TCP, `quick` HTTP with acceleration; no policy selects those of `free`. */
+/** `fast` is TCP, `quick` HTTP with acceleration, `tproxy` HTTP; no policy selects those of `free`. */
 const WAYS = ['direct', 'weir', 'tcp', 'tproxy', 'fast', 'quick', 'free'] as const;
-const PODS = WAYS.flatMap((way, index): Pod[] => [
-  { name: `${way}-server`, address: `10.78.${index}.1`, interface: `${way}-s` },
-  { name: `${way}-client`, address: `10.78.${index}.2`, interface: `${way}-c` },
-]);
-/** In a node of its own: NAT tracks the connections of its whole network namespace. */
-const NAT_PODS: readonly Pod[] = [
-  { name: 'redirect-server', address: '10.78.100.1', interface: 'redirect-s' },
-  { name: 'redirect-client', address: '10.78.100.2', interface: 'redirect-c' },
-];
+const PODS = WAYS.flatMap(podsOf);
+function podsOf(way: string, index: number): Pod[] {
+  return [
+    { name: `${way}-server`, address: `10.78.${index}.1`, interface: `${way}-s` },
+    { name: `${way}-client`, address: `10.78.${index}.2`, interface: `${way}-c` },
+  ];
+}
+/**
+ * TCP by iptables, in nodes of their own: NAT tracks the connections of its whole network namespace, and the agent
+ * switches off what TPROXY gains by in its own (tcp_early_demux).
+ */
+const APART = ['redirect', 'divert'] as const;
+const podsApart = (way: (typeof APART)[number]): Pod[] => podsOf(way, 100 + APART.indexOf(way));
 const addressOf = (pod: string): string =>
-  [...PODS, ...NAT_PODS].find(({ name }) => name === pod)?.address ?? '';
+  [...PODS, ...APART.flatMap(podsApart)].find(({ name }) => name === pod)?.address ?? '';
+
+/** Who answers: a program that does next to nothing else, or an Envoy, which spends 8 µs of its own on a request. */
+export type Server = 'bare' | 'envoy';
 
 /** Makes the scene; takes a few seconds. Everything stands in namespaces and directories of its own. */
-export async function setScene(): Promise<Scene> {
+export async function setScene(server: Server): Promise<Scene> {
   const [first, second, third, fourth] = instancesApart();
   const [names, quick] = [stageNames(first), stageNames(second)];
   const tcpInstances = { plain: third, accelerated: fourth };
   const children: ChildProcess[] = [];
   const logFile = join(names.runDirectory, 'bench.log');
   const network = await createNetwork(`weir-${names.instance}`, PODS);
-  const nat = await createNetwork(`weir-${names.instance}-nat`, NAT_PODS);
+  const redirect = await createNetwork(`weir-${names.instance}-redirect`, podsApart('redirect'));
+  const divert = await createNetwork(`weir-${names.instance}-divert`, podsApart('divert'));
   const inPod = (pod: string): readonly [string, ...string[]] =>
-    (pod.startsWith('redirect-') ? nat : network).inPod(pod);
-  const [node, ...intoNode] = network.inNode;
-  const inNode = (...words: readonly string[]): Promise<string> =>
-    execute(node, [...intoNode, ...words]).then(({ stdout }) => stdout);
+    (pod.startsWith('redirect-') ? redirect : pod.startsWith('divert-') ? divert : network).inPod(pod);
+  const inNode = runner(network.inNode);
 
   const tcpNode = (...words: readonly string[]): Promise<string> =>
     inNode(process.execPath, join(import.meta.dirname, 'tcp-node.ts'), ...words);
@@ -89,8 +101,7 @@ export async function setScene(): Promise<Scene> {
     for (const instance of Object.values(tcpInstances)) await tcpNode('remove', instance);
     for (const each of [names, quick])
       await inNode(...weir(each), 'uninstall', '--force', '--state-dir', each.stateDirectory);
-    await network.remove();
-    await nat.remove();
+    for (const each of [network, redirect, divert]) await each.remove();
   }
 
   function start(enter: readonly [string, ...string[]], ...words: readonly string[]): void {
@@ -132,15 +143,22 @@ export async function setScene(): Promise<Scene> {
 
   try {
     mkdirSync(names.runDirectory, { recursive: true });
-    for (const way of [...WAYS, 'redirect']) {
-      envoy(inPod(`${way}-server`), `server-${way}`, answeringServer([80, 8080]), 1);
+    // Else ports that closed connections hold for a minute are soon nearly all, and a new one is a search for the rest.
+    const pods = [...WAYS, ...APART].flatMap((way) => [inPod(`${way}-server`), inPod(`${way}-client`)]);
+    for (const enter of [network.inNode, redirect.inNode, divert.inNode, ...pods])
+      await runner(enter)('sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=64');
+    const bareServer = join(names.runDirectory, 'bare-server');
+    await execute('gcc', ['-O2', '-o', bareServer, join(import.meta.dirname, 'bare-server.c')]);
+    for (const way of [...WAYS, ...APART]) {
+      const enter = inPod(`${way}-server`);
+      if (server === 'bare') start(enter, bareServer, '80', '8080');
+      else envoy(enter, `server-${way}`, answeringServer([80, 8080]), 1);
     }
 
-    const kinds = ['plain', 'accelerated'] as const;
-    const listeners = kinds.map((kind) => {
+    const marked = (kind: keyof typeof TCP_PORTS): MarkedListener => {
       return { port: TCP_PORTS[kind], mark: instanceOf(tcpInstances[kind]).marks.proxy };
-    });
-    envoy(network.inNode, 'tcp', tcpProxy(...listeners), 2);
+    };
+    envoy(network.inNode, 'tcp', tcpProxy(marked('plain'), marked('accelerated')), 2);
     for (const [kind, way] of [
       ['plain', 'tcp'],
       ['accelerated', 'fast'],
@@ -149,23 +167,27 @@ export async function setScene(): Promise<Scene> {
       await tcpNode('install', tcpInstances[kind], ...pair, String(TCP_PORTS[kind]), kind);
     }
 
-    envoy(nat.inNode, 'redirect', tcpProxy({ port: REDIRECT_PORT, mark: null }), 2);
-    const [natNode, ...intoNat] = nat.inNode;
+    envoy(redirect.inNode, 'redirect', tcpProxy({ port: REDIRECT_PORT, mark: null }), 2);
+    const inRedirect = runner(redirect.inNode);
     const from = ['-i', 'redirect-c', '-p', 'tcp', '--dport', '80'];
     const rule = ['-A', 'PREROUTING', ...from, '-j', 'REDIRECT', '--to-ports', String(REDIRECT_PORT)];
     // REDIRECT leads to the interface's own address.
-    await execute(natNode, [...intoNat, 'ip', 'address', 'add', '10.78.100.254/32', 'dev', 'redirect-c']);
-    await execute(natNode, [...intoNat, 'iptables', '-t', 'nat', ...rule]);
+    await inRedirect('ip', 'address', 'add', '10.78.100.254/32', 'dev', 'redirect-c');
+    await inRedirect('iptables', '-t', 'nat', ...rule);
+
+    envoy(divert.inNode, 'divert', tcpProxy(marked('plain')), 2);
+    await installTproxy(runner(divert.inNode), 'divert', 80, TCP_PORTS.plain);
 
     const { classes } = await agent(names, 'weir');
     await agent(quick, 'quick', '--accelerate', 'on');
     const port = classes[0]?.port;
     if (port === undefined) throw new Error('the agent has no class');
-    await installTproxy(inNode, { 80: TCP_PORTS.plain, 8080: port });
+    await installTproxy(inNode, 'tproxy', 8080, port);
     const variants = variantsOf(inPod);
     for (const variant of variants) await untilServed(variant);
     const check = async (): Promise<void> => {
-      await checkWays(await statusOf(names), inNode);
+      checkWays(await statusOf(names));
+      for (const each of [network, divert]) await checkTproxy(runner(each.inNode));
       const { acceleration, accelerationCounters } = (await statusOf(quick)).datapath;
       if (acceleration.kind === 'off') throw new Error(acceleration.reason);
       if ((accelerationCounters['accelerated'] ?? 0) === 0) throw new Error('no HTTP went around TCP');
@@ -199,7 +221,7 @@ function variantsOf(inPod: (name: string) => readonly [string, ...string[]]): re
     ['L4 policy', 'weir', 80],
     ['TCP, Envoy', 'tcp', 80],
     ['TCP, accelerated', 'fast', 80],
-    ['TCP, TPROXY', 'tproxy', 80],
+    ['TCP, TPROXY', 'divert', 80],
     ['TCP, REDIRECT', 'redirect', 80],
     ['HTTP, Envoy', 'weir', 8080],
     ['HTTP, accelerated', 'quick', 8080],
@@ -213,52 +235,34 @@ function variantsOf(inPod: (name: string) => readonly [string, ...string[]]): re
   }));
 }
 
-/**
- * The usual way to a transparent proxy: known sockets first, then a rule for new connections to each port, which says
- * where the proxy listens.
- */
-async function installTproxy(
-  inNode: (...words: readonly string[]) => Promise<string>,
-  ports: Readonly<Record<string, number>>,
-): Promise<void> {
+/** The usual way to a transparent proxy: known sockets first, then a rule for new connections, which says where it listens. */
+async function installTproxy(inNode: Runner, way: string, port: number, listener: number): Promise<void> {
   const mangle = (...words: readonly string[]): Promise<string> =>
     inNode('iptables', '-t', 'mangle', ...words);
   await mangle('-N', 'DIVERT');
   await mangle('-A', 'DIVERT', '-j', 'MARK', '--set-mark', TPROXY_MARK);
   await mangle('-A', 'DIVERT', '-j', 'ACCEPT');
-  for (const link of ['tproxy-c', 'tproxy-s']) {
-    await mangle(
-      '-A',
-      'PREROUTING',
-      '-i',
-      link,
-      '-p',
-      'tcp',
-      '-m',
-      'socket',
-      '--transparent',
-      '-j',
-      'DIVERT',
-    );
+  for (const link of [`${way}-c`, `${way}-s`]) {
+    const known = ['-i', link, '-p', 'tcp', '-m', 'socket', '--transparent'];
+    await mangle('-A', 'PREROUTING', ...known, '-j', 'DIVERT');
   }
-  for (const [port, listener] of Object.entries(ports)) {
-    const from = ['-i', 'tproxy-c', '-p', 'tcp', '--dport', port];
-    const to = ['--on-ip', '127.0.0.1', '--on-port', String(listener), '--tproxy-mark', TPROXY_MARK];
-    await mangle('-A', 'PREROUTING', ...from, '-j', 'TPROXY', ...to);
-  }
+  const from = ['-i', `${way}-c`, '-p', 'tcp', '--dport', String(port)];
+  const to = ['--on-ip', '127.0.0.1', '--on-port', String(listener), '--tproxy-mark', TPROXY_MARK];
+  await mangle('-A', 'PREROUTING', ...from, '-j', 'TPROXY', ...to);
   await inNode('ip', 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '99');
   await inNode('ip', 'rule', 'add', 'pref', '99', 'fwmark', TPROXY_MARK, 'lookup', '99');
 }
 
-/** Each way must have been taken: redirects by our programs, and packets that TPROXY's rule saw. */
-async function checkWays(
-  { datapath: { counters } }: Status,
-  inNode: (...words: readonly string[]) => Promise<string>,
-): Promise<void> {
+/** Connections must have gone the ways of our programs. */
+function checkWays({ datapath: { counters } }: Status): void {
   if ((counters['redirected'] ?? 0) === 0) throw new Error('nothing was redirected by our programs');
   if ((counters['allowed'] ?? 0) === 0) throw new Error('nothing was allowed on layers 3 and 4');
+}
+
+/** TPROXY's rule must have seen packets. */
+async function checkTproxy(inNode: Runner): Promise<void> {
   const rules = await inNode('iptables', '-t', 'mangle', '-nvxL', 'PREROUTING');
-  if (rules.match(/^\s*[1-9]\d* .*TPROXY/gm)?.length !== 2) throw new Error("TPROXY's rule saw no packet");
+  if (!/^\s*[1-9]\d* .*TPROXY/m.test(rules)) throw new Error("TPROXY's rule saw no packet");
 }
 
 async function untilHealthy(look: () => Promise<Status>, log: () => string): Promise<Status> {
