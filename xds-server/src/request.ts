@@ -1,6 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { StatusSchema } from '@weir/xds-ts/google/rpc/status';
-import { type Claims, claimsOf } from './claims.ts';
+import { type Claims, claimsOf, noClaims } from './claims.ts';
 import type { Variant } from './events.ts';
 import { bodyOf, eachBody, fieldEnd, isPlain, runEnd, textIn, typeUrlIn } from './fields.ts';
 import type { RequestLimits } from './limits.ts';
@@ -12,7 +12,7 @@ interface Common {
   /** The client's words when it refuses the response of that nonce; null when it accepts. */
   readonly refusal: string | null;
   /** The serialized node: most requests after the first repeat it for nothing. */
-  readonly node: () => Uint8Array;
+  readonly node: Uint8Array;
 }
 
 export interface DeltaRequest extends Common {
@@ -44,12 +44,12 @@ const fields = {
  */
 export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: RequestLimits): Request {
   const field = fields[variant];
-  const nodes: Uint8Array[] = [];
-  const subscribe: string[] = [];
-  const unsubscribe: string[] = [];
+  let nodes: Uint8Array[] | null = null;
+  let subscribe: string[] | null = null;
+  let unsubscribe: string[] | null = null;
   /** The long lists stand as runs of bytes, which are decoded only when they have to be. */
-  const names: Uint8Array[] = [];
-  const claims: Uint8Array[] = [];
+  let names: Uint8Array[] | null = null;
+  let claims: Uint8Array[] | null = null;
   let [typeUrl, nonce, version] = ['', '', ''];
   let refusal: string | null = null;
   for (let at = 0; at < bytes.length; ) {
@@ -61,7 +61,9 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
     const number = tag >>> 3;
     if (number === field.versions || (number === field.names && variant === 'sotw')) {
       const end = runEnd(bytes, at);
-      (number === field.names ? names : claims).push(bytes.subarray(at, end));
+      const run = bytes.subarray(at, end);
+      if (number === field.names) names = added(names, run);
+      else claims = added(claims, run);
       at = end;
       continue;
     }
@@ -69,16 +71,16 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
     at = to;
     switch (number) {
       case field.node:
-        nodes.push(bytes.subarray(from, to));
+        nodes = added(nodes, bytes.subarray(from, to));
         break;
       case field.typeUrl:
         typeUrl = typeUrlIn(bytes, from, to);
         break;
       case field.names:
-        subscribe.push(checked(textIn(bytes, from, to), limits));
+        subscribe = added(subscribe, checked(textIn(bytes, from, to), limits));
         break;
       case field.unsubscribe:
-        unsubscribe.push(checked(textIn(bytes, from, to), limits));
+        unsubscribe = added(unsubscribe, checked(textIn(bytes, from, to), limits));
         break;
       case field.nonce:
         nonce = textIn(bytes, from, to);
@@ -92,20 +94,48 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, limits: Reque
       default: // Nothing else of a request matters here.
     }
   }
-  const node = (): Uint8Array => Buffer.concat(nodes);
-  const common = { typeUrl, nonce, refusal, node };
-  if (variant === 'delta')
-    return { ...common, variant, subscribe, unsubscribe, claims: claimsOf(claims, limits) };
+  const node = joined(nodes ?? noRuns);
+  if (variant === 'delta') {
+    return {
+      variant,
+      typeUrl,
+      nonce,
+      refusal,
+      node,
+      subscribe: subscribe ?? noTexts,
+      unsubscribe: unsubscribe ?? noTexts,
+      claims: claims === null ? noClaims : claimsOf(claims, limits),
+    };
+  }
+  const runs = names ?? noRuns;
   return {
-    ...common,
     variant,
+    typeUrl,
+    nonce,
+    refusal,
+    node,
     version,
-    namesKey: names.length > 1 ? bytes : (names[0] ?? noNames),
-    names: () => names.flatMap((run) => namesIn(run, limits)),
+    namesKey: runs.length > 1 ? bytes : (runs[0] ?? noBytes),
+    names: () => runs.flatMap((run) => namesIn(run, limits)),
   };
 }
 
-const noNames = new Uint8Array(0);
+/** Most requests hold none of these. */
+const noBytes = new Uint8Array(0);
+const noTexts: readonly string[] = Object.freeze([]);
+const noRuns: readonly Uint8Array[] = Object.freeze([]);
+
+function added<Item>(list: Item[] | null, item: Item): Item[] {
+  if (list === null) return [item];
+  list.push(item);
+  return list;
+}
+
+/** A message in several fields of one number is one message (protobuf's rule). */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [first = noBytes] = parts;
+  return parts.length <= 1 ? first : Buffer.concat(parts);
+}
 
 function namesIn(run: Uint8Array, limits: RequestLimits): readonly string[] {
   const names: string[] = [];

@@ -135,7 +135,7 @@ class StreamSession implements Session, ClientStream, TurnTaker {
   private introduce(request: Request): void {
     this.cancelSilence?.();
     this.cancelSilence = null;
-    const node = this.core.readNode(request.node());
+    const node = this.core.readNode(request.node);
     const queue = [request];
     const verdict = this.core.options.authorize?.(node, this.transport.peer) ?? { kind: 'allowed' };
     this.phase = { kind: 'authorizing', queue };

@@ -138,6 +138,7 @@ const headStartBytes = 128 * 1024;
 /** With more than this unwritten, a peer that does not read is not read from. */
 const unwrittenBytes = 1024 * 1024;
 const keepalivePing = frame(frameType.ping, 0, 0, Buffer.from('are you?'));
+const noPayload = Buffer.alloc(0);
 const settingsAck = frame(frameType.settings, flags.ack, 0, Buffer.alloc(0));
 const silent: StreamReader = Object.freeze({
   data: () => undefined,
@@ -386,7 +387,8 @@ class Http2Connection implements Connection {
     else if (buffer.length - at < bytes) this.rest = buffer;
     else {
       const id = buffer.readUInt32BE(at + 5) & largestStream;
-      const payload = buffer.subarray(at + frameHeaderBytes, at + bytes);
+      const payload =
+        bytes === frameHeaderBytes ? noPayload : buffer.subarray(at + frameHeaderBytes, at + bytes);
       this.take(buffer[at + 3] ?? 0, buffer[at + 4] ?? 0, id, payload);
     }
   }
@@ -508,7 +510,7 @@ class Http2Connection implements Connection {
       this.fail(errorCode.protocolError, 'padding larger than its frame');
       return;
     }
-    const part = unpadded.subarray(skipped);
+    const part = skipped === 0 ? unpadded : unpadded.subarray(skipped);
     const endStream = (flag & flags.endStream) !== 0;
     if ((flag & flags.endHeaders) !== 0) this.takeBlock(id, endStream, part);
     else this.block = { stream: id, endStream, parts: [Buffer.from(part)], bytes: part.length };

@@ -41,6 +41,7 @@ const acceptsIdentity: Header = ['grpc-accept-encoding', 'identity'];
 export const responseHeaders = encodeHeaders([[':status', '200'], contentType, acceptsIdentity]);
 
 const prefixBytes = 5;
+const nothing = Buffer.alloc(0);
 const unitMs: Readonly<Record<string, number>> = {
   H: 3_600_000,
   M: 60_000,
@@ -193,7 +194,8 @@ class OpenCall implements GrpcCall, StreamReader {
     while (left.length > 0 && !this.over && !this.stream.congested()) {
       const message = this.messageIn(left);
       if (message === null) break;
-      left = left.subarray(prefixBytes + message.length);
+      const end = prefixBytes + message.length;
+      left = end === left.length ? nothing : left.subarray(end);
       this.reader.message(message);
     }
     return left;
