@@ -1,6 +1,7 @@
 // What a connection pays on its way through a node, beside its peers, in one interleaved run:
 // nothing in between; our programs where no policy selects, and with a policy on layers 3 and 4; TCP through Envoy, and HTTP under a class's rules,
-// each by our programs, accelerated too, and by iptables TPROXY to the very same listener, TCP by REDIRECT as well.
+// each by our programs, accelerated too, and by iptables TPROXY to the very same listener (TCP: to an Envoy of the same
+// configuration in a node of its own), TCP by REDIRECT as well.
 // `node bench/datapath.bench.ts [ROUNDS] [SECONDS] [kept,fresh,bulk] [bare|envoy]`: the server is a program that does next
 // to nothing but answer, or an Envoy, whose own work weighs on every way alike and brings all ratios nearer to 1.
 
