@@ -153,6 +153,25 @@ suite('HTTP/2', () => {
     });
   }
 
+  test('what is asked for at once is answered in the order of types, not of requests', async (t) => {
+    const { server, socket } = await serve(t);
+    for (const typeUrl of [typeUrls.listener, typeUrls.cluster])
+      server.update({ set: [encodedResource({ typeUrl, name: 'a', value: Buffer.of() })] });
+    const raw = await rawClient(t, socket);
+    const ask = (typeUrl: string): Buffer =>
+      frame(
+        types.data,
+        0,
+        1,
+        message(
+          toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, typeUrl })),
+        ),
+      );
+    raw.write(opened, ask(typeUrls.listener), ask(typeUrls.cluster));
+    const answered = [(await responseOf(raw)).typeUrl, (await responseOf(raw)).typeUrl];
+    assert.deepEqual(answered, [typeUrls.cluster, typeUrls.listener]);
+  });
+
   test('who does not greet is told so', async (t) => {
     const { socket } = await serve(t);
     const raw = await rawClient(t, socket, false);
