@@ -99,14 +99,10 @@ export async function startAgent(options: AgentOptions, log: Logger): Promise<Ag
     log.warn({ reason: datapath.acceleration.reason }, 'connections are not accelerated');
   await installRouting(instance, runIp);
   stopEarlyDemux(store);
-  const redirector = openRedirector(
-    datapath,
-    allocationStore(createStateStore(options.runDirectory), store),
-    {
-      ...options.proxyPorts,
-      isTaken: isListenedOn,
-    },
-  );
+  const redirector = openRedirector(datapath, allocationStore(createStateStore(options.runDirectory)), {
+    ...options.proxyPorts,
+    isTaken: isListenedOn,
+  });
 
   // Policy: facts come from the workloads and the policy folder.
   const kafkaFilter = readKafkaFilter();

@@ -6,13 +6,12 @@ import type { StateStore } from './state-store.ts';
 
 /**
  * Keeps the redirector's numbers in `store`, which a reboot may empty: the kernel forgets what they mean at the same
- * time. `earlier` is where builds before kept them. What is damaged counts as lost, and the kernel's state is then
- * rewritten.
+ * time. What is of another form counts as lost, and the kernel's state is then rewritten.
  */
-export function allocationStore(store: StateStore, earlier: StateStore): AllocationStore {
+export function allocationStore(store: StateStore): AllocationStore {
   return {
     load() {
-      const stored = record(store.read('allocation') ?? earlier.read('allocation'));
+      const stored = record(store.read('allocation'));
       if (stored === undefined) return undefined;
       const nextGeneration = stored['nextGeneration'];
       return {
@@ -22,10 +21,7 @@ export function allocationStore(store: StateStore, earlier: StateStore): Allocat
         nextGeneration: typeof nextGeneration === 'number' ? nextGeneration : 1,
       };
     },
-    save(allocation) {
-      store.write('allocation', allocation);
-      earlier.remove('allocation');
-    },
+    save: (allocation) => store.write('allocation', allocation),
   };
 }
 
