@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { classId } from '@weir/l7-policy';
-import { inside, makeNetwork, namespacePath } from '../tests/envoy-config/support/network.ts';
+import { entering, inside, makeNetwork } from '../tests/envoy-config/support/network.ts';
 import { startBroker } from '../tests/kafka/support/broker.ts';
 import { type KafkaClass, startKafkaProxy } from '../tests/kafka/support/proxy.ts';
 import { slotsOf } from '../tests/kafka/support/rules.ts';
@@ -154,16 +154,9 @@ function classOf({ rules, proxyPort }: Variant, open = true): KafkaClass {
 }
 
 function write(topic: string, record: string): void {
-  const words = [
-    `--net=${namespacePath(network.server)}`,
-    'kcat',
-    '-b',
-    `127.0.0.1:${BROKER_PORT}`,
-    '-P',
-    '-t',
-    topic,
-  ];
-  const { status, stderr } = spawnSync('nsenter', words, { input: record, encoding: 'utf8' });
+  const broker = `127.0.0.1:${BROKER_PORT}`;
+  const [enter, ...words] = entering(network.server, 'kcat', '-b', broker, '-P', '-t', topic);
+  const { status, stderr } = spawnSync(enter, words, { input: record, encoding: 'utf8' });
   if (status !== 0) throw new Error(`kcat: ${stderr}`);
 }
 
@@ -179,15 +172,15 @@ async function drive({ brokerPort }: Variant, mode: Mode): Promise<Load> {
 /** Runs a script of bench/kafka in the client's namespace and gives what it prints. */
 async function client(script: string, words: readonly string[]): Promise<string> {
   const path = join(import.meta.dirname, 'kafka', script);
-  const all = [`--net=${namespacePath(network.client)}`, process.execPath, path, ...words];
-  return (await promisify(execFile)('nsenter', all, { timeout: 60_000 })).stdout;
+  const [enter, ...all] = entering(network.client, process.execPath, path, ...words);
+  return (await promisify(execFile)(enter, all, { timeout: 60_000 })).stdout;
 }
 
 /** Starts a script that ends with its standard input. */
 function start(script: string, words: readonly (string | number)[]): ChildProcess {
   const path = join(import.meta.dirname, 'kafka', script);
-  const all = [`--net=${namespacePath(network.client)}`, process.execPath, path, ...words.map(String)];
-  return spawn('nsenter', all, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [enter, ...all] = entering(network.client, process.execPath, path, ...words.map(String));
+  return spawn(enter, all, { stdio: ['pipe', 'pipe', 'inherit'] });
 }
 
 /** Envoy's memory: KiB for each connection that has made a request, and MiB for a listener and what it needs. */

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { endingWithUs } from '@weir/agent';
 import { type Figure, writeResult } from './result.ts';
 import { table } from './table.ts';
 
@@ -34,7 +35,7 @@ const servers = {
   ],
   linear: (socket: string, control: string) => [driver, 'serve', 'linear', socket, control],
   snapshot: (socket: string, control: string) => [driver, 'serve', 'snapshot', socket, control],
-} as const;
+} satisfies Record<string, (socket: string, control: string) => readonly [string, ...string[]]>;
 type ServerName = keyof typeof servers;
 const names: readonly ServerName[] = ['weir', 'linear', 'snapshot'];
 
@@ -104,14 +105,15 @@ async function measure(name: ServerName, order: Order): Promise<Figures> {
   const directory = mkdtempSync(join(tmpdir(), 'weir-bench-xds-'));
   const socket = join(directory, 'xds');
   const control = join(directory, 'control');
-  const [command = '', ...args] = servers[name](socket, control);
+  const [command, ...args] = endingWithUs(...servers[name](socket, control));
   const server = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     await new Promise((ready, fail) => {
       server.stdout.once('data', ready);
       server.once('exit', () => fail(new Error(`${name} ended before it was ready`)));
     });
-    const run = spawn(driver, ['drive', socket, control, JSON.stringify(order)], {
+    const [program, ...words] = endingWithUs(driver, 'drive', socket, control, JSON.stringify(order));
+    const run = spawn(program, words, {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let text = '';

@@ -5,6 +5,7 @@ import { globSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { sweep } from './sweep.ts';
 
 const root = resolve(import.meta.dirname, '..');
 /** Folders whose files own the machine's network while they run, one file at a time. */
@@ -29,6 +30,7 @@ if (chosen.length === 0) {
   else failed += 1;
 }
 
+await sweep();
 await runFiles(
   files.filter((file) => !serial.test(file)),
   2,

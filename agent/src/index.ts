@@ -10,8 +10,15 @@ export {
   kafkaClassPath,
   startBroker,
 } from './demo/broker.ts';
+export { endingWithUs } from './demo/ending-with-us.ts';
 export { clearKafkaStage } from './demo/kafka-stage.ts';
-export { createNetwork, type DemoNetwork, type Pod, removeNetwork } from './demo/network.ts';
+export {
+  createNetwork,
+  type DemoNetwork,
+  type Pod,
+  removeNamespaces,
+  removeNetwork,
+} from './demo/network.ts';
 export { type StageNames, stageNames, weir } from './demo/node.ts';
 export {
   launchServer,

@@ -20,7 +20,7 @@ import {
 import { createXdsServer, encodedResource } from '@weir/xds-server';
 import { pollProcess, until } from '../../tests/envoy-config/support/envoy-under-test.ts';
 import { listeningIn } from '../../tests/envoy-config/support/listening-in.ts';
-import { makeNetwork, namespacePath } from '../../tests/envoy-config/support/network.ts';
+import { entering, makeNetwork } from '../../tests/envoy-config/support/network.ts';
 import { type PeerConnection, startPeer } from '../../tests/envoy-config/support/peer-handle.ts';
 import { answeringServer } from '../datapath/envoy-config.ts';
 
@@ -94,7 +94,7 @@ export async function setScene(): Promise<Scene> {
     adminSocketPath: at('admin.sock'),
     concurrency: 1,
     logLevel: 'error',
-    netnsPath: namespacePath(network.proxy),
+    enter: entering(network.proxy),
     store: {
       load: () => record,
       save: (saved) => {
@@ -184,7 +184,8 @@ function startServer(namespace: string, path: string): ChildProcess {
     '--log-level',
     'error',
   ];
-  return spawn('nsenter', [`--net=${namespacePath(namespace)}`, ...envoy], { stdio: 'ignore' });
+  const [enter, ...words] = entering(namespace, ...envoy);
+  return spawn(enter, words, { stdio: 'ignore' });
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -193,11 +194,10 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 function wrk(namespace: string, url: string, seconds: number): Promise<string> {
-  const words = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url];
+  const wrk = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url];
+  const [enter, ...words] = entering(namespace, ...wrk);
   return new Promise((done, failed) => {
-    execFile('nsenter', [`--net=${namespacePath(namespace)}`, ...words], (error, stdout) =>
-      error === null ? done(stdout) : failed(error),
-    );
+    execFile(enter, words, (error, stdout) => (error === null ? done(stdout) : failed(error)));
   });
 }
 

@@ -53,8 +53,8 @@ export interface EnvoyProcessOptions {
   readonly concurrency: number;
   /** trace, debug, info, warning, error, critical, off. */
   readonly logLevel: string;
-  /** Network namespace to run in (a path that nsenter takes); null stays in ours. */
-  readonly netnsPath: string | null;
+  /** Words to put before the program, which exec it: `nsenter` and a namespace say; none in production. */
+  readonly enter: readonly string[];
   readonly store: ProcessStore;
   readonly watchProcess: (pid: number) => ProcessWatch;
   readonly onEvent: (event: EnvoyEvent) => void;
@@ -216,12 +216,11 @@ function argumentsOf(options: EnvoyProcessOptions): readonly string[] {
 
 /** Starts a process with its own session and no pipe to us, so that our end is not its end. */
 async function spawnDetached(options: EnvoyProcessOptions, args: readonly string[]): Promise<ChildProcess> {
-  const { binaryPath, netnsPath, logPath } = options;
+  const { binaryPath, enter, logPath } = options;
   const log = openSync(logPath, 'a', 0o600);
   try {
-    const command = netnsPath === null ? binaryPath : 'nsenter';
-    const rest = netnsPath === null ? args : [`--net=${netnsPath}`, '--', binaryPath, ...args];
-    const child = spawn(command, rest, { detached: true, stdio: ['ignore', log, log] });
+    const [program = binaryPath, ...words] = [...enter, binaryPath, ...args];
+    const child = spawn(program, words, { detached: true, stdio: ['ignore', log, log] });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (error) => reject(new Error(`cannot start ${binaryPath}: ${error.message}`)));

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { endingWithUs } from '@weir/agent';
 import {
   type Datapath,
   type DatapathOptions,
@@ -74,17 +75,12 @@ export function enterLab(file: string): string {
   let status: number | null = 1;
   try {
     build(lab);
-    const run = spawnSync(
-      'nsenter',
-      [
-        `--net=${namespacePath(lab, 'node')}`,
-        process.execPath,
-        ...process.execArgv,
-        file,
-        ...process.argv.slice(2),
-      ],
-      { stdio: 'inherit', env: { ...process.env, [labVariable]: lab } },
-    );
+    const again = [process.execPath, ...process.execArgv, file, ...process.argv.slice(2)];
+    const [program, ...words] = endingWithUs('nsenter', `--net=${namespacePath(lab, 'node')}`, ...again);
+    const run = spawnSync(program, words, {
+      stdio: 'inherit',
+      env: { ...process.env, [labVariable]: lab },
+    });
     status = run.status;
   } finally {
     demolish(lab);

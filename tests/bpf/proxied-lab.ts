@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endingWithUs } from '@weir/agent';
 import {
   type AccelerationChoice,
   type AccelerationCount,
@@ -82,8 +83,9 @@ export async function openProxiedLab(lab: string, choice: AccelerationChoice = '
   const config = join(folder, 'envoy.json');
   writeFileSync(config, JSON.stringify(tcpProxy({ port, mark: marks.proxy })));
   const words = ['-c', config, '--concurrency', '2', '--disable-hot-restart', '--log-level', 'error'];
+  const [program, ...rest] = endingWithUs(envoyBinary, ...words);
   tune('alpha', ownPorts);
-  const envoy = spawn(envoyBinary, words, { stdio: 'inherit' });
+  const envoy = spawn(program, rest, { stdio: 'inherit' });
   const client = openPuppet(lab, 'alpha');
   const web = openPuppet(lab, 'beta');
   for (const [name, server] of Object.entries(servers)) await web.ask({ op: 'listen', name, ...server });

@@ -57,7 +57,7 @@ function supervisor(changes: Partial<EnvoyProcessOptions> = {}): EnvoyProcess {
     adminSocketPath: at('admin.sock'),
     concurrency: 1,
     logLevel: 'error',
-    netnsPath: null,
+    enter: [],
     store: {
       load: () => recorded,
       save: (record) => {

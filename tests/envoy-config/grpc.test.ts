@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type EnvoyUnderTest, startEnvoy } from './support/envoy-under-test.ts';
-import { inside, makeNetwork, namespacePath, type TestNetwork } from './support/network.ts';
+import { entering, inside, makeNetwork, type TestNetwork } from './support/network.ts';
 import { grpcRule, testClass } from './support/rules.ts';
 
 const program = (name: string) => resolve(import.meta.dirname, 'support', name);
@@ -17,8 +17,8 @@ let server: ChildProcess;
 before(async () => {
   network = makeNetwork('grpc');
   network.redirect(80, 15001);
-  const words = [`--net=${namespacePath(network.server)}`, process.execPath, program('grpc-server.ts'), '80'];
-  server = spawn('nsenter', words, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [enter, ...words] = entering(network.server, process.execPath, program('grpc-server.ts'), '80');
+  server = spawn(enter, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   assert.ok(server.stdout !== null);
   await once(server.stdout, 'data');
   envoy = await startEnvoy(network.proxy);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { type EnvoyUnderTest, startEnvoy } from './support/envoy-under-test.ts';
-import { inside, makeNetwork, namespacePath, type TestNetwork } from './support/network.ts';
+import { entering, inside, makeNetwork, type TestNetwork } from './support/network.ts';
 import { type Peer, startPeer } from './support/peer-handle.ts';
 import { httpRule, testClass } from './support/rules.ts';
 
@@ -140,11 +140,8 @@ test('a body may take its time', async () => {
 
 test('HTTP/2 says its windows and its number of streams', () => {
   const url = `http://${network.serverAddress}:80/`;
-  const { stdout } = spawnSync(
-    'nsenter',
-    [`--net=${namespacePath(network.client)}`, 'nghttp', '-nv', '--timeout=1', url],
-    { encoding: 'utf8' },
-  );
+  const [enter, ...words] = entering(network.client, 'nghttp', '-nv', '--timeout=1', url);
+  const { stdout } = spawnSync(enter, words, { encoding: 'utf8' });
   assert.match(stdout, /SETTINGS_MAX_CONCURRENT_STREAMS\(0x03\):1024\]/);
   assert.match(stdout, /SETTINGS_INITIAL_WINDOW_SIZE\(0x04\):262144\]/);
   // The connection's window is said as what is added to the 64 KiB that it begins with.

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { classId } from '@weir/l7-policy';
 import { until } from '../envoy-config/support/envoy-under-test.ts';
-import { makeNetwork, namespacePath, type TestNetwork } from '../envoy-config/support/network.ts';
+import { entering, makeNetwork, type TestNetwork } from '../envoy-config/support/network.ts';
 import { type Broker, startBroker } from './support/broker.ts';
 import { type KafkaProxy, startKafkaProxy } from './support/proxy.ts';
 import { slotsOf } from './support/rules.ts';
@@ -42,19 +42,9 @@ function kcat(
   args: readonly string[],
   input = '',
 ): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(
-    'nsenter',
-    [
-      `--net=${namespacePath(network.client)}`,
-      'timeout',
-      '20',
-      'kcat',
-      '-b',
-      `${network.serverAddress}:9092`,
-      ...args,
-    ],
-    { input, encoding: 'utf8' },
-  );
+  const bootstrap = `${network.serverAddress}:9092`;
+  const [enter, ...words] = entering(network.client, 'timeout', '20', 'kcat', '-b', bootstrap, ...args);
+  return spawnSync(enter, words, { input, encoding: 'utf8' });
 }
 
 test('an allowed topic can be written and read', () => {

@@ -6,6 +6,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
+import { endingWithUs } from '@weir/agent';
 import type { Variant } from '@weir/xds-server';
 
 const ttlFeatures = ['xds.config.supports-resource-ttl', 'xds.config.supports-resource-in-sotw'];
@@ -48,7 +49,8 @@ export function startEnvoy(t: TestContext, options: EnvoyOptions): EnvoyUnderTes
   writeFileSync(config, JSON.stringify(bootstrap(options, join(directory, 'admin'))));
   const log = openSync(logFile, 'w');
   const args = ['-c', config, '--concurrency', '1', '--disable-hot-restart', '-l', 'info'];
-  const child = spawn(binary, args, { stdio: ['ignore', log, log] });
+  const [program, ...words] = endingWithUs(binary, ...args);
+  const child = spawn(program, words, { stdio: ['ignore', log, log] });
   const stop = (): Promise<void> => ended(child);
   t.after(stop);
   return {

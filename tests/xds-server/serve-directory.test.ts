@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join, resolve } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
+import { endingWithUs } from '@weir/agent';
 import { type ServedDirectory, serveDirectory } from '@weir/xds-server';
 import { startEnvoy, temporaryDirectory } from './envoy-under-test.ts';
 
@@ -139,7 +140,9 @@ const settingsFrame = 4;
 
 test('weir xds serve speaks mutual TLS on a tcp address', async (t) => {
   const args = ['--dir', temporaryDirectory(t), '--listen', 'tcp:127.0.0.1:0', ...tlsArgs('server.key')];
-  const child = spawn(weir, ['xds', 'serve', ...args, '--tls-client-ca', certificate('ca.pem')]);
+  const all = ['xds', 'serve', ...args, '--tls-client-ca', certificate('ca.pem')];
+  const [program, ...words] = endingWithUs(weir, ...all);
+  const child = spawn(program, words);
   t.after(() => child.kill('SIGKILL'));
   let output = '';
   const port = await new Promise<number>((done, fail) => {

@@ -15,7 +15,7 @@ interface Demo<Stage extends Left> {
   readonly instance: string;
   readonly workloads: number;
   readonly and: string;
-  set(names: StageNames): Promise<Stage>;
+  set(names: StageNames, stays: boolean): Promise<Stage>;
   tell(stage: Stage, say: (text: string) => void): Promise<void>;
   clear(names: StageNames): Promise<void>;
   /** What to try on a stage that is left running. */
@@ -52,7 +52,7 @@ async function perform<Stage extends Left>(
   say(
     `Setting the stage: ${demo.workloads} workloads in network namespaces of their own, ${demo.and}an agent, an Envoy.`,
   );
-  const stage = await demo.set(names);
+  const stage = await demo.set(names, keep === true);
   let stopped = false;
   const interrupted = new Promise<'interrupted'>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -78,7 +78,7 @@ const deathstar: Demo<Awaited<ReturnType<typeof setStage>>> = {
   instance: 'demo',
   workloads: PODS.length,
   and: '',
-  set: setStage,
+  set: (names, stays) => setStage(names, [], stays),
   tell: tellStory,
   clear: clearStage,
   hints: ({ network, policyDirectory }) => [

@@ -16,7 +16,7 @@ export interface KafkaStage extends DemoNode {
   topics(pod: KafkaClient): Promise<readonly string[] | string>;
   /** Reads a topic for as long as it goes; what is written from now on. */
   follow(pod: KafkaClient, topic: string): Follower;
-  /** Lets this process end while broker, agent and Envoy go on. */
+  /** Lets this process end while broker, agent and Envoy go on, on a stage that stays. */
   leave(): void;
   strike(): Promise<void>;
 }
@@ -57,8 +57,9 @@ const PATIENCE = [
 ];
 
 /** Sets the stage: network, broker and an agent without policies. What an earlier run left goes first. */
-export async function setKafkaStage(names: StageNames): Promise<KafkaStage> {
-  const node = await setNode(names, { pods: KAFKA_PODS, workloads: join(EXAMPLE, 'workloads.yaml') });
+export async function setKafkaStage(names: StageNames, stays = false): Promise<KafkaStage> {
+  const workloads = join(EXAMPLE, 'workloads.yaml');
+  const node = await setNode(names, { pods: KAFKA_PODS, workloads, stays });
   let broker: Broker | undefined;
 
   function kcat(pod: KafkaClient, words: readonly string[]): ChildProcess {

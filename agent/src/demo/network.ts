@@ -1,3 +1,4 @@
+import { endingWithUs } from './ending-with-us.ts';
 import { run } from './run.ts';
 
 /** A workload's place in the network: a namespace of its own, tied to the node by a veth pair. */
@@ -27,9 +28,15 @@ const GATEWAY6 = 'fe80::1';
 
 /**
  * Makes the namespaces `PREFIX-node` and `PREFIX-POD`. Nothing is touched outside of them, and
- * removing them removes everything. What an earlier run left under the same names goes first.
+ * removing them removes everything. What an earlier run left under the same names goes first. What is started inside ends
+ * with this process, unless it `stays`.
  */
-export async function createNetwork(prefix: string, pods: readonly Pod[]): Promise<DemoNetwork> {
+export async function createNetwork(
+  prefix: string,
+  pods: readonly Pod[],
+  stays = false,
+): Promise<DemoNetwork> {
+  const into = (name: string) => (stays ? enter(name) : endingWithUs(...enter(name)));
   const namespaceOf = (name: string): string => `${prefix}-${name}`;
   const node = namespaceOf('node');
   const names = ['node', ...pods.map(({ name }) => name)].map(namespaceOf);
@@ -49,8 +56,8 @@ export async function createNetwork(prefix: string, pods: readonly Pod[]): Promi
     throw error;
   }
   return {
-    inNode: enter(node),
-    inPod: (name) => enter(namespaceOf(name)),
+    inNode: into(node),
+    inPod: (name) => into(namespaceOf(name)),
     namespaceOf,
     remove: () => removeNamespaces(names),
   };
@@ -99,7 +106,8 @@ async function addPod(node: string, namespace: string, pod: Pod): Promise<void> 
   await run('ip', ['-n', node, 'route', 'add', `${pod.address6}/128`, 'dev', pod.interface]);
 }
 
-async function removeNamespaces(names: readonly string[]): Promise<void> {
+/** Ends all processes in these namespaces and removes them; what is not there is passed over. */
+export async function removeNamespaces(names: readonly string[]): Promise<void> {
   const present = new Set((await run('ip', ['netns', 'list'])).split('\n').map((line) => line.split(' ')[0]));
   for (const name of names) {
     if (!present.has(name)) continue;

@@ -46,6 +46,8 @@ export interface Cast {
   readonly workloads: string;
   /** More words for the agent. */
   readonly agentWords?: readonly string[];
+  /** Whether the agent and what else is started goes on when this process ends. */
+  readonly stays?: boolean;
 }
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -67,10 +69,10 @@ export function stageNames(instance: string): StageNames {
 /** Makes the namespaces and folders; no agent yet. What an earlier run left goes first. */
 export async function setNode(
   names: StageNames,
-  { pods, workloads, agentWords = [] }: Cast,
+  { pods, workloads, agentWords = [], stays = false }: Cast,
 ): Promise<DemoNode> {
   await clearNode(names, pods);
-  const network = await createNetwork(prefixOf(names), pods);
+  const network = await createNetwork(prefixOf(names), pods, stays);
   const policyDirectory = join(names.runDirectory, 'policies');
   const secretDirectory = join(names.runDirectory, 'secrets');
   const workloadsFile = join(names.runDirectory, 'workloads.yaml');

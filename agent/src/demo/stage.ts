@@ -7,7 +7,7 @@ import { launchServer, launchShip, type Server, type Ship } from './ship.ts';
 /** The Death Star and two ships, each in a namespace of its own, with an agent on the node between them. */
 export interface Stage extends DemoNode, StageNames {
   readonly ships: Readonly<Record<'tiefighter' | 'xwing' | 'deathstar', Ship>>;
-  /** Lets this process end while servers, agent and Envoy go on; the ships come home. */
+  /** Lets this process end while servers, agent and Envoy go on, on a stage that stays; the ships come home. */
   leave(): Promise<void>;
   /** Ends ships, servers, agent and Envoy, and removes whatever they left. */
   strike(): Promise<void>;
@@ -25,9 +25,13 @@ export const DEATHSTAR = '10.77.0.1';
 export const DEATHSTAR6 = 'fd77::1';
 
 /** Sets the stage: network, servers, ships and an agent without policies. What an earlier run left goes first. */
-export async function setStage(names: StageNames, agentWords: readonly string[] = []): Promise<Stage> {
+export async function setStage(
+  names: StageNames,
+  agentWords: readonly string[] = [],
+  stays = false,
+): Promise<Stage> {
   const workloads = join(EXAMPLE, 'workloads.yaml');
-  const node = await setNode(names, { pods: PODS, workloads, agentWords });
+  const node = await setNode(names, { pods: PODS, workloads, agentWords, stays });
   const { network } = node;
   const closers: (() => Promise<void>)[] = [];
 

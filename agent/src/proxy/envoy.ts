@@ -20,7 +20,7 @@ export function envoyOf(
     adminSocketPath: socketPaths(runDirectory).admin,
     concurrency: options.envoyConcurrency,
     logLevel: 'warning',
-    netnsPath: null,
+    enter: [],
     store: processStore(store),
     watchProcess,
     onEvent,

@@ -1,5 +1,6 @@
 // Runs the calling file again in a network namespace of its own that nothing outlives.
 import { spawnSync } from 'node:child_process';
+import { endingWithUs } from '@weir/agent';
 import { command, linkOf } from '../lab.ts';
 
 const variable = 'WEIR_OWN_NAMESPACE';
@@ -13,14 +14,12 @@ export function enterOwnNamespace(
   words: readonly string[] = [],
 ): readonly ReturnType<typeof linkOf>[] {
   if (process.env[variable] === undefined) {
-    const { status } = spawnSync(
-      'unshare',
-      ['--net', process.execPath, ...process.execArgv, file, ...words],
-      {
-        stdio: 'inherit',
-        env: { ...process.env, [variable]: 'yes' },
-      },
-    );
+    const again = [process.execPath, ...process.execArgv, file, ...words];
+    const [program, ...rest] = endingWithUs('unshare', '--net', ...again);
+    const { status } = spawnSync(program, rest, {
+      stdio: 'inherit',
+      env: { ...process.env, [variable]: 'yes' },
+    });
     process.exit(status ?? 1);
   }
   command('ip', 'link', 'set', 'lo', 'up');

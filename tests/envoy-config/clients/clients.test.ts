@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type EnvoyUnderTest, startEnvoy } from '../support/envoy-under-test.ts';
-import { inside, makeNetwork, namespacePath, type TestNetwork } from '../support/network.ts';
+import { entering, inside, makeNetwork, type TestNetwork } from '../support/network.ts';
 import { grpcRule, httpRule, testClass } from '../support/rules.ts';
 
 const program = (name: string) => resolve(import.meta.dirname, name);
@@ -24,8 +24,8 @@ let directory: string;
 const servers: ChildProcess[] = [];
 
 async function serve(...words: readonly string[]): Promise<void> {
-  const command = [`--net=${namespacePath(network.server)}`, ...words];
-  const child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [enter, ...rest] = entering(network.server, ...words);
+  const child = spawn(enter, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   servers.push(child);
   assert.ok(child.stdout !== null);
   await once(child.stdout, 'data');

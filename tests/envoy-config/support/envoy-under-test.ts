@@ -39,7 +39,7 @@ import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@weir/xds-ts/envoy/config/route/v3/route';
 import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { listeningIn } from './listening-in.ts';
-import { namespacePath } from './network.ts';
+import { entering } from './network.ts';
 
 const binaryPath = resolve(import.meta.dirname, '../../../build/envoy/envoy/_bin/envoy');
 
@@ -92,7 +92,7 @@ export async function startEnvoy(
     adminSocketPath: at('admin.sock'),
     concurrency: 1,
     logLevel: 'warning',
-    netnsPath: namespacePath(namespace),
+    enter: entering(namespace),
     store: { load: () => record, save: (saved) => (record = saved) },
     watchProcess: pollProcess,
     onEvent: () => undefined,

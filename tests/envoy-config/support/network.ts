@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { endingWithUs } from '@weir/agent';
 
 /** Three namespaces in a row: client, proxy, server. What the client sends to the server is redirected. */
 export interface TestNetwork {
@@ -44,14 +45,14 @@ export function makeNetwork(label: string): TestNetwork {
   };
 }
 
-/** The path of a namespace, as nsenter takes it. */
-export function namespacePath(namespace: string): string {
-  return `/run/netns/${namespace}`;
+/** Words that run a program in a namespace, until this process ends at the latest. */
+export function entering(namespace: string, ...command: readonly string[]): readonly [string, ...string[]] {
+  return endingWithUs('nsenter', `--net=/run/netns/${namespace}`, ...command);
 }
 
 /** Runs a program in a namespace and returns what it printed. */
 export function inside(namespace: string, ...command: readonly string[]): string {
-  return run('nsenter', `--net=${namespacePath(namespace)}`, ...command);
+  return run(...entering(namespace, ...command));
 }
 
 function link(outer: string, proxy: string, device: string, network: string): void {

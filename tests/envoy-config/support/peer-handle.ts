@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { namespacePath } from './network.ts';
+import { entering } from './network.ts';
 import type { PeerAnswer, PeerWork, Reply } from './peer-protocol.ts';
 
 /** An HTTP/2 response. */
@@ -32,8 +32,8 @@ export interface Peer {
 /** Starts a peer in a namespace. */
 export async function startPeer(namespace: string): Promise<Peer> {
   const program = new URL('peer.ts', import.meta.url).pathname;
-  const args = [`--net=${namespacePath(namespace)}`, process.execPath, program];
-  const child = spawn('nsenter', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [enter, ...words] = entering(namespace, process.execPath, program);
+  const child = spawn(enter, words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const waiting = new Map<number, (answer: PeerAnswer) => void>();
   let next = 1;
   const started = new Promise<void>((resolve, reject) => {

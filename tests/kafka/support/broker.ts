@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Broker, type BrokerOptions, startBroker as startBrokerAt } from '@weir/agent';
-import { namespacePath } from '../../envoy-config/support/network.ts';
+import { entering } from '../../envoy-config/support/network.ts';
 
 export type { Broker };
 
@@ -13,7 +13,7 @@ export function startBroker({
 }: Omit<BrokerOptions, 'enter' | 'directory'> & { readonly namespace: string }): Promise<Broker> {
   return startBrokerAt({
     ...options,
-    enter: ['nsenter', `--net=${namespacePath(namespace)}`],
+    enter: entering(namespace),
     directory: join(tmpdir(), `weir-broker-${randomUUID()}`),
   });
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { classId } from '@weir/l7-policy';
 import { until } from '../../envoy-config/support/envoy-under-test.ts';
-import { makeNetwork, namespacePath } from '../../envoy-config/support/network.ts';
+import { entering, makeNetwork } from '../../envoy-config/support/network.ts';
 import { startBroker } from './broker.ts';
 import { startKafkaProxy } from './proxy.ts';
 import { slotsOf } from './rules.ts';
@@ -46,12 +46,10 @@ export async function startClientScene(version: string): Promise<ClientScene> {
   ]);
   const directory = mkdtempSync(join(tmpdir(), 'weir-clients-'));
   const bootstrap = `${network.serverAddress}:9092`;
-  const kcat = (namespace: string, args: readonly string[], input = '') =>
-    execFileSync('nsenter', [`--net=${namespacePath(namespace)}`, 'kcat', '-b', bootstrap, ...args], {
-      input,
-      encoding: 'utf8',
-      timeout: CLIENT_MS,
-    });
+  const kcat = (namespace: string, args: readonly string[], input = '') => {
+    const [enter, ...words] = entering(namespace, 'kcat', '-b', bootstrap, ...args);
+    return execFileSync(enter, words, { input, encoding: 'utf8', timeout: CLIENT_MS });
+  };
   const wanted = (allowed: readonly string[]) => ({
     id: classId('kafka'),
     port: 15_000,
@@ -63,7 +61,7 @@ export async function startClientScene(version: string): Promise<ClientScene> {
   const scene: ClientScene = {
     bootstrap,
     directory,
-    enter: ['nsenter', `--net=${namespacePath(network.client)}`],
+    enter: entering(network.client),
     async allow(...allowed) {
       await proxy.setRules(wanted(allowed));
       // Envoy acknowledges before its worker has taken the new version.

@@ -26,7 +26,7 @@ import { createXdsServer, encodedResource } from '@weir/xds-server';
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { pollProcess, until } from '../../envoy-config/support/envoy-under-test.ts';
 import { listeningIn } from '../../envoy-config/support/listening-in.ts';
-import { namespacePath } from '../../envoy-config/support/network.ts';
+import { entering } from '../../envoy-config/support/network.ts';
 
 const binaryPath = resolve(import.meta.dirname, '../../../build/envoy/envoy/_bin/envoy');
 
@@ -93,7 +93,7 @@ export async function startKafkaProxy(
     adminSocketPath: at('admin.sock'),
     concurrency,
     logLevel: 'warning',
-    netnsPath: namespacePath(namespace),
+    enter: entering(namespace),
     store: { load: () => record, save: (saved) => (record = saved) },
     watchProcess: pollProcess,
     onEvent: () => undefined,

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { namespacePath } from '../../envoy-config/support/network.ts';
+import { entering } from '../../envoy-config/support/network.ts';
 import type { Exchange, WireOrder } from './wire-peer.ts';
 
 /** A process in a namespace that speaks Kafka frames. */
@@ -24,7 +24,8 @@ export interface WirePeer {
 /** Starts one. */
 export async function startWirePeer(namespace: string): Promise<WirePeer> {
   const program = new URL('wire-peer.ts', import.meta.url).pathname;
-  const child = spawn('nsenter', [`--net=${namespacePath(namespace)}`, process.execPath, program], {
+  const [enter, ...words] = entering(namespace, process.execPath, program);
+  const child = spawn(enter, words, {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const exited = new Promise<void>((done) => child.once('exit', () => done()));
