@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { placeFile, watchFolder } from '@weir/agent';
 
+/** Only a hang takes this long, however busy the machine is. */
+const DEADLINE_MS = 60_000;
+
 describe('watched folder', () => {
   let folder = '';
   let close = (): void => undefined;
@@ -41,7 +44,7 @@ describe('watched folder', () => {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error(`waited for ${last}, saw ${versions.join(', ')}`)),
-        5_000,
+        DEADLINE_MS,
       );
       awaited = {
         last,
