@@ -212,8 +212,10 @@ int to_workload(struct __sk_buff *skb)
 		}
 		if ((flow->flags & WEIR_INGRESS_ONLY) && standing.forward && is_borrowed(skb, &flow->source))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_SOURCE_NOT_OWNED);
+		/* To no interface, which drops it as well, but is no error to the sender: after one its TCP would
+		 * take the segment for unsent, and try again only with the next probe (200 ms or more). */
 		if (from_proxy && is_held(skb, &packet, &standing))
-			return DROP;
+			return bpf_redirect(0, 0);
 		if (from_proxy)
 			touch_for(&standing, &packet, !is_for_proxy(&standing, &packet));
 		else if (touch_and_ask(skb, &packet, &standing))

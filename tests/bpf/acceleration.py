@@ -315,6 +315,8 @@ def run(command):
         sockets[name] = accept(made)
         sockets[name].setblocking(command.get("blocking", False))
         return True
+    if op == "name":
+        return ":".join(map(str, made.getsockname()))
     if op == "block":
         made.setblocking(True)
         return True

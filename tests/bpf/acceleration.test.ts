@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { AccelerationCount } from '@weir/bpf';
+import { waitUntil } from '../integration/wait-until.ts';
 import { defaultSizes, loads } from './acceleration-load.ts';
-import { enterLab, workloads } from './lab.ts';
+import { command, enterLab, namespacePath, workloads } from './lab.ts';
 import { openProxiedLab, ownPorts, type ProxiedLab } from './proxied-lab.ts';
 import type { Puppet } from './puppet.ts';
 
@@ -273,6 +274,25 @@ describe('acceleration', () => {
     });
     assert.ok(counts.full > 0, JSON.stringify(counts));
     assert.ok(counts.held > 0, JSON.stringify(counts));
+  });
+
+  test('what waits for a reader is repeated, not taken for unsent', async () => {
+    const [near, far] = await establish();
+    const clientEnd = String(await client.ask({ op: 'name', name: near }));
+    const held = () => proxied.datapath().accelerationCounters().held;
+    const earlier = held();
+    // Accelerated, and never read: all that comes by TCP behind it waits.
+    await web.ask({ op: 'send', name: far, text: 'first' });
+    await client.ask({ op: 'wait_events', name: near, events: 1 });
+    await web.ask({ op: 'fill', name: far });
+    await waitUntil('a segment that waits', 5000, async () =>
+      held() > earlier ? { done: true } : { seen: `${held()} held` },
+    );
+    // A segment that the interface refuses is tried again as a probe, 200 ms later or more: timer "persist", not "on".
+    const node = `--net=${namespacePath(lab, 'node')}`;
+    assert.match(command('nsenter', node, 'ss', '-tnoH', 'dst', clientEnd), /timer:\(on,/);
+    await client.ask({ op: 'close', name: near });
+    await web.ask({ op: 'close', name: far });
   });
 
   // make bench-acceleration does more of each.
