@@ -4,7 +4,7 @@ import { Host } from './host.ts';
 import { TopicIds } from './topic-ids.ts';
 
 /** First bytes of a configuration: the format. */
-const FORMAT: i32 = 0x574b0001;
+const FORMAT: i32 = 0x574b0002;
 const EGRESS: i32 = 1;
 const INGRESS: i32 = 2;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { encodeKafkaRules, type KafkaRule, type L7Slot } from '@weir/l7-policy';
 
 /** First bytes of a configuration: the format that `Policy.configure` of the filter reads. */
-const format = 0x574b_0001;
+const format = 0x574b_0002;
 
 /** A class as the filter wants it. A side without rules is null: it allows everything. */
 export interface KafkaFilterInput {
@@ -55,11 +55,16 @@ export function withRevision({ head, rules }: KafkaFilterContent, revision: stri
 
 /** The Kafka rules of slots, in the order of their ids, each once. */
 export function rulesOf(slots: readonly L7Slot[]): readonly KafkaRule[] {
-  const rules = [...slots]
-    .sort((left, right) => (left.id < right.id ? -1 : 1))
-    .flatMap((slot) => slot.rules)
-    .filter((rule) => rule.kind === 'kafka');
-  return [...new Map(rules.map((rule) => [rule.id, rule])).values()];
+  const seen = new Set<string>();
+  const rules: KafkaRule[] = [];
+  for (const slot of [...slots].sort((left, right) => (left.id < right.id ? -1 : 1))) {
+    for (const rule of slot.rules) {
+      if (rule.kind !== 'kafka' || seen.has(rule.id)) continue;
+      seen.add(rule.id);
+      rules.push(rule);
+    }
+  }
+  return rules;
 }
 
 /**

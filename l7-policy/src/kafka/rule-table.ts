@@ -6,63 +6,64 @@ export const CLASS_GROUP: i32 = 1;
 export const CLASS_HARMLESS: i32 = 2;
 export const CLASS_EXPLICIT: i32 = 3;
 
-/** A length that stands for "no condition" in a rule. */
-const ANY: i32 = -1;
-/** Numbers of a rule in `rules`. */
-const STRIDE: i32 = 11;
-const TOPIC_AT: i32 = 0;
-const TOPIC_SIZE: i32 = 1;
-const CLIENT_AT: i32 = 2;
-const CLIENT_SIZE: i32 = 3;
-const VERSION: i32 = 4;
-/** -1: no keys are named; else four words of a bit set of keys 0..127 follow. */
-const KEYS_NAMED: i32 = 5;
-const KEYS: i32 = 6;
-const NEXT: i32 = 10;
+/**
+ * The table as `encodeKafkaRules` writes it, all numbers big-endian: its size in bytes, and how many rules, buckets (a
+ * power of two) and distinct rules it has; of each bucket the last of its rules, or -1; the distinct rules; a record of
+ * each rule; the keys and texts that the records lead to.
+ */
+export const SIZE_AT: i32 = 0;
+export const COUNT_AT: i32 = 4;
+export const BUCKETS_AT: i32 = 8;
+export const DISTINCT_AT: i32 = 12;
+export const HEADS_AT: i32 = 16;
+/** Numbers of a record: the rule before it in its bucket, or -1; where its keys and texts stand in the table. */
+export const RECORD_NEXT: i32 = 0;
+export const RECORD_TEXT: i32 = 4;
+/** -1: any. */
+export const RECORD_VERSION: i32 = 8;
+/** 16, the bytes of a bit set of keys 0..127, or 0: no keys are named. The set, client, topic and id follow each other. */
+export const RECORD_KEYS: i32 = 10;
+/** Sizes in bytes; -1: any. */
+export const RECORD_CLIENT: i32 = 12;
+export const RECORD_TOPIC: i32 = 14;
+export const RECORD_ID: i32 = 16;
+export const RECORD_BYTES: i32 = 18;
+export const KEY_SET_BYTES: i32 = 16;
 
 /**
- * The Kafka rules of one side of a class, indexed by topic and client, so that a look-up costs the same for
- * any number of rules. Read from the bytes that `encodeKafkaRules` writes.
+ * The Kafka rules of one side of a class, indexed by topic and client, so that a look-up costs the same for any number
+ * of rules. It looks into the bytes that `encodeKafkaRules` wrote and builds nothing: a new version of many rules is in
+ * force as soon as one of few.
  */
 export class RuleTable {
-  /** Rules in all. */
-  count: i32 = 0;
-  /** Where the encoded rules ended; -1 when they are malformed, and then the table allows nothing. */
+  /** Where the table ends in its bytes; -1 when they cannot be a table, and then it allows nothing. */
   end: i32 = -1;
   private bytes: Uint8Array;
-  private rules: Int32Array = new Int32Array(0);
-  private ids: Int32Array = new Int32Array(0);
-  private heads: Int32Array = new Int32Array(1);
+  private start: i32;
   private mask: i32 = 0;
-  private anyTopics: boolean = false;
-  /** Rules that differ in more than their topic, in order: the first of each kind. */
-  private distinct: Int32Array = new Int32Array(0);
+  private distinct: i32 = 0;
   private distinctCount: i32 = 0;
+  private records: i32 = 0;
 
   constructor(bytes: Uint8Array, start: i32) {
     this.bytes = bytes;
-    this.heads[0] = -1;
-    this.end = this.read(start);
-    if (this.end < 0) this.count = 0;
+    this.start = start;
+    this.end = this.open();
   }
 
-  /** Whether some rule has no topic. */
-  get hasAnyTopic(): boolean {
-    return this.anyTopics;
-  }
-
-  /** The bytes it was read from. */
+  /** The bytes it looks into. */
   get source(): Uint8Array {
     return this.bytes;
   }
 
   /** Where a rule's id starts in `source`. */
   idStart(rule: i32): i32 {
-    return this.ids[rule * 2] as i32;
+    const topic: i32 = this.small(rule, RECORD_TOPIC);
+    return this.topicStart(rule) + (topic < 0 ? 0 : topic);
   }
 
   idSize(rule: i32): i32 {
-    return this.ids[rule * 2 + 1] as i32;
+    return this.small(rule, RECORD_ID);
   }
 
   /**
@@ -80,6 +81,7 @@ export class RuleTable {
     topicAt: i32,
     topicSize: i32,
   ): i32 {
+    if (this.end < 0) return -1;
     let best: i32 = -1;
     const client: i32 = hash(from, clientAt, clientSize);
     for (let named: i32 = 0; named < 2; named++) {
@@ -87,7 +89,7 @@ export class RuleTable {
       const topic: i32 = named === 1 ? hash(topics, topicAt, topicSize) : 0;
       for (let bound: i32 = 0; bound < 2; bound++) {
         const key: i32 = combine(topic, bound === 1 ? client : 0);
-        let rule: i32 = this.heads[key & this.mask] as i32;
+        let rule: i32 = int32(this.bytes, this.start + HEADS_AT + (key & this.mask) * 4);
         while (rule >= 0) {
           if (
             (best < 0 || rule < best) &&
@@ -96,7 +98,7 @@ export class RuleTable {
           ) {
             best = rule;
           }
-          rule = this.rules[rule * STRIDE + NEXT] as i32;
+          rule = int32(this.bytes, this.recordAt(rule) + RECORD_NEXT);
         }
       }
     }
@@ -116,7 +118,7 @@ export class RuleTable {
     clientSize: i32,
   ): i32 {
     for (let index: i32 = 0; index < this.distinctCount; index++) {
-      const rule: i32 = this.distinct[index] as i32;
+      const rule: i32 = int32(this.bytes, this.distinct + index * 4);
       if (this.takes(rule, apiKey, apiVersion, apiClass, from, clientAt, clientSize)) return rule;
     }
     return -1;
@@ -132,148 +134,66 @@ export class RuleTable {
     clientAt: i32,
     clientSize: i32,
   ): boolean {
-    const at: i32 = rule * STRIDE;
-    const version: i32 = this.rules[at + VERSION] as i32;
+    const version: i32 = this.small(rule, RECORD_VERSION);
     if (version >= 0 && version !== apiVersion) return false;
-    if ((this.rules[at + KEYS_NAMED] as i32) >= 0) {
+    if (this.small(rule, RECORD_KEYS) > 0) {
       if (apiKey < 0 || apiKey > 127) return false;
-      if ((((this.rules[at + KEYS + (apiKey >> 5)] as i32) >> (apiKey & 31)) & 1) === 0) return false;
-    } else if (apiClass === CLASS_EXPLICIT && (this.rules[at + TOPIC_SIZE] as i32) >= 0) {
+      const byte: i32 = this.bytes[this.textStart(rule) + (apiKey >> 3)] as i32;
+      if (((byte >> (apiKey & 7)) & 1) === 0) return false;
+    } else if (apiClass === CLASS_EXPLICIT && this.small(rule, RECORD_TOPIC) >= 0) {
       return false;
     }
-    const size: i32 = this.rules[at + CLIENT_SIZE] as i32;
+    const size: i32 = this.small(rule, RECORD_CLIENT);
     if (size < 0) return true;
-    return same(this.bytes, this.rules[at + CLIENT_AT] as i32, size, from, clientAt, clientSize);
+    return same(this.bytes, this.clientStart(rule), size, from, clientAt, clientSize);
   }
 
   /** Whether a rule's topic condition lets a topic through; a `topicSize` of -1 stands for all topics. */
   covers(rule: i32, topics: Uint8Array, topicAt: i32, topicSize: i32): boolean {
-    const at: i32 = rule * STRIDE;
-    const size: i32 = this.rules[at + TOPIC_SIZE] as i32;
+    const size: i32 = this.small(rule, RECORD_TOPIC);
     if (size < 0) return true;
     if (topicSize < 0) return false;
-    return same(this.bytes, this.rules[at + TOPIC_AT] as i32, size, topics, topicAt, topicSize);
+    return same(this.bytes, this.topicStart(rule), size, topics, topicAt, topicSize);
   }
 
-  private read(start: i32): i32 {
-    const bytes = this.bytes;
-    if (start < 0 || start + 4 > bytes.length) return -1;
-    const count: i32 = int32(bytes, start);
-    let at: i32 = start + 4;
-    if (count < 0 || count > bytes.length - at) return -1;
-    let buckets: i32 = 1;
-    while (buckets < count * 2) buckets = buckets << 1;
-    this.heads = new Int32Array(buckets);
-    this.heads.fill(-1);
+  /** Takes the header; -1 when there is no room for what it promises. */
+  private open(): i32 {
+    const left: i32 = this.bytes.length - this.start;
+    if (this.start < 0 || left < HEADS_AT) return -1;
+    const size: i32 = int32(this.bytes, this.start + SIZE_AT);
+    const count: i32 = int32(this.bytes, this.start + COUNT_AT);
+    const buckets: i32 = int32(this.bytes, this.start + BUCKETS_AT);
+    const distinct: i32 = int32(this.bytes, this.start + DISTINCT_AT);
+    if (size < 0 || size > left || count < 0 || count > size || distinct < 0 || distinct > count) return -1;
+    if (buckets < 1 || buckets > size || (buckets & (buckets - 1)) !== 0) return -1;
+    const records: i32 = HEADS_AT + (buckets + distinct) * 4;
+    if (records > size || count > (((size - records) / RECORD_BYTES) | 0)) return -1;
     this.mask = buckets - 1;
-    this.rules = new Int32Array(count * STRIDE);
-    this.ids = new Int32Array(count * 2);
-    for (let rule: i32 = 0; rule < count; rule++) {
-      at = this.readRule(rule, at);
-      if (at < 0) return -1;
-    }
-    this.count = count;
-    this.findDistinct();
-    return at;
+    this.distinct = this.start + HEADS_AT + buckets * 4;
+    this.distinctCount = distinct;
+    this.records = this.start + records;
+    return this.start + size;
   }
 
-  private findDistinct(): void {
-    this.distinct = new Int32Array(this.count);
-    const heads = new Int32Array(this.mask + 1);
-    const next = new Int32Array(this.count);
-    heads.fill(-1);
-    for (let rule: i32 = 0; rule < this.count; rule++) {
-      const base: i32 = rule * STRIDE;
-      let key: i32 = hash(
-        this.bytes,
-        this.rules[base + CLIENT_AT] as i32,
-        this.rules[base + CLIENT_SIZE] as i32,
-      );
-      for (let index: i32 = VERSION; index < NEXT; index++) {
-        key = ((key << 5) - key + (this.rules[base + index] as i32)) | 0;
-      }
-      const bucket: i32 = (key ^ (key >>> 15)) & this.mask;
-      let other: i32 = heads[bucket] as i32;
-      while (other >= 0 && !this.alike(rule, other)) other = next[other] as i32;
-      if (other >= 0) continue;
-      next[rule] = heads[bucket] as i32;
-      heads[bucket] = rule;
-      this.distinct[this.distinctCount] = rule;
-      this.distinctCount++;
-    }
+  private recordAt(rule: i32): i32 {
+    return this.records + rule * RECORD_BYTES;
   }
 
-  /** Whether two rules differ in nothing but which topic they name. */
-  private alike(rule: i32, other: i32): boolean {
-    const a: i32 = rule * STRIDE;
-    const b: i32 = other * STRIDE;
-    for (let index: i32 = VERSION; index < NEXT; index++) {
-      if ((this.rules[a + index] as i32) !== (this.rules[b + index] as i32)) return false;
-    }
-    if ((this.rules[a + TOPIC_SIZE] as i32) < 0 !== (this.rules[b + TOPIC_SIZE] as i32) < 0) return false;
-    const size: i32 = this.rules[a + CLIENT_SIZE] as i32;
-    const otherSize: i32 = this.rules[b + CLIENT_SIZE] as i32;
-    if (size !== otherSize) return false;
-    if (size < 0) return true;
-    return same(
-      this.bytes,
-      this.rules[a + CLIENT_AT] as i32,
-      size,
-      this.bytes,
-      this.rules[b + CLIENT_AT] as i32,
-      size,
-    );
+  private small(rule: i32, field: i32): i32 {
+    return int16(this.bytes, this.recordAt(rule) + field);
   }
 
-  private readRule(rule: i32, start: i32): i32 {
-    const bytes = this.bytes;
-    const rules = this.rules;
-    const base: i32 = rule * STRIDE;
-    let at: i32 = start;
-    if (at + 4 > bytes.length) return -1;
-    const idSize: i32 = int16(bytes, at);
-    const keys: i32 = int16(bytes, at + 2);
-    at += 4;
-    if (idSize < 0 || at + idSize > bytes.length) return -1;
-    this.ids[rule * 2] = at;
-    this.ids[rule * 2 + 1] = idSize;
-    at += idSize;
-    rules[base + KEYS_NAMED] = keys < 0 ? ANY : keys;
-    if (keys > 0 && at + keys * 2 > bytes.length) return -1;
-    for (let index: i32 = 0; index < keys; index++) {
-      const key: i32 = int16(bytes, at);
-      at += 2;
-      if (key < 0 || key > 127) continue;
-      const word: i32 = base + KEYS + (key >> 5);
-      rules[word] = (rules[word] as i32) | (1 << (key & 31));
-    }
-    if (at + 2 > bytes.length) return -1;
-    rules[base + VERSION] = int16(bytes, at);
-    at = this.readText(base + CLIENT_AT, at + 2);
-    if (at < 0) return -1;
-    at = this.readText(base + TOPIC_AT, at);
-    if (at < 0) return -1;
-    const client: i32 = rules[base + CLIENT_SIZE] as i32;
-    const topic: i32 = rules[base + TOPIC_SIZE] as i32;
-    if (topic < 0) this.anyTopics = true;
-    const key: i32 = combine(
-      topic < 0 ? 0 : hash(bytes, rules[base + TOPIC_AT] as i32, topic),
-      client < 0 ? 0 : hash(bytes, rules[base + CLIENT_AT] as i32, client),
-    );
-    rules[base + NEXT] = this.heads[key & this.mask] as i32;
-    this.heads[key & this.mask] = rule;
-    return at;
+  private textStart(rule: i32): i32 {
+    return this.start + int32(this.bytes, this.recordAt(rule) + RECORD_TEXT);
   }
 
-  /** A length (-1: none) and so many bytes, noted at `slot` and the one behind it. */
-  private readText(slot: i32, start: i32): i32 {
-    if (start + 2 > this.bytes.length) return -1;
-    const size: i32 = int16(this.bytes, start);
-    const at: i32 = start + 2;
-    if (size > 0 && at + size > this.bytes.length) return -1;
-    this.rules[slot] = at;
-    this.rules[slot + 1] = size;
-    return size < 0 ? at : at + size;
+  private clientStart(rule: i32): i32 {
+    return this.textStart(rule) + this.small(rule, RECORD_KEYS);
+  }
+
+  private topicStart(rule: i32): i32 {
+    const client: i32 = this.small(rule, RECORD_CLIENT);
+    return this.clientStart(rule) + (client < 0 ? 0 : client);
   }
 }
 
@@ -311,7 +231,8 @@ export function hash(bytes: Uint8Array, at: i32, size: i32): i32 {
   return value;
 }
 
-function combine(topic: i32, client: i32): i32 {
+/** The key of a rule or request in the index, from the hashes of its topic and client; 0 stands for "any". */
+export function combine(topic: i32, client: i32): i32 {
   const value: i32 = ((topic << 5) - topic + client) | 0;
   return value ^ (value >>> 15);
 }
