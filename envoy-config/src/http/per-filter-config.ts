@@ -1,4 +1,4 @@
-import { AnySchema } from '@bufbuild/protobuf/wkt';
+import { any } from '../any.ts';
 import { type Encoded, field, joined } from '../wire.ts';
 
 /** Key and value of an entry of a protobuf map. */
@@ -7,9 +7,5 @@ const mapValue = 2;
 
 /** An entry of `typed_per_filter_config`: what a filter of the listener does for these routes. */
 export function perFilterConfig(filter: string, typeUrl: string, message: Encoded): Encoded {
-  const any = joined(
-    field(AnySchema.field.typeUrl.number, typeUrl),
-    field(AnySchema.field.value.number, message),
-  );
-  return joined(field(mapKey, filter), field(mapValue, any));
+  return joined(field(mapKey, filter), field(mapValue, any(typeUrl, message)));
 }

@@ -1,17 +1,19 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { AnySchema, BytesValueSchema } from '@bufbuild/protobuf/wkt';
+import { BytesValueSchema } from '@bufbuild/protobuf/wkt';
 import { typeUrlOf } from '@weir/xds-ts';
 import { ApiVersion } from '@weir/xds-ts/envoy/config/core/v3/config_source';
 import { TypedExtensionConfigSchema } from '@weir/xds-ts/envoy/config/core/v3/extension';
 import { TcpProxySchema } from '@weir/xds-ts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { WasmSchema } from '@weir/xds-ts/envoy/extensions/filters/network/wasm/v3/wasm';
 import { FailurePolicy, PluginConfigSchema } from '@weir/xds-ts/envoy/extensions/wasm/v3/wasm';
+import { any } from '../any.ts';
 import { originalDestination } from '../cluster.ts';
 import { duration } from '../duration.ts';
 import { compileListener, type NetworkFilter } from '../listener.ts';
 import { type EnvoyResource, typeUrls } from '../resource.ts';
 import type { ProxyPort, ProxySettings } from '../settings.ts';
 import { extension, typedConfig } from '../typed-config.ts';
+import { field, joined, written } from '../wire.ts';
 import type { KafkaFilter } from './kafka-filter.ts';
 
 /** How soon a VM that has ended may end again and be made anew; until then its connections end. */
@@ -61,8 +63,8 @@ function tcpProxy(): NetworkFilter {
   );
 }
 
+/** The rules may be large: their bytes are written once, where the message that is sent wants them. */
 function extensionResource(id: string, config: Uint8Array, filter: KafkaFilter): EnvoyResource {
-  const configuration = toBinary(BytesValueSchema, create(BytesValueSchema, { value: config }));
   const plugin = create(PluginConfigSchema, {
     name: id,
     rootId: id,
@@ -79,20 +81,23 @@ function extensionResource(id: string, config: Uint8Array, filter: KafkaFilter):
         },
       },
     },
-    configuration: create(AnySchema, { typeUrl: typeUrlOf(BytesValueSchema), value: configuration }),
     failurePolicy: FailurePolicy.FAIL_RELOAD,
     reloadConfig: { backoff: { baseInterval: duration(RELOAD_MS) } },
   });
-  const message = create(TypedExtensionConfigSchema, {
-    name: id,
-    typedConfig: {
-      typeUrl: typeUrlOf(WasmSchema),
-      value: toBinary(WasmSchema, create(WasmSchema, { config: plugin })),
-    },
-  });
+  const configuration = any(typeUrlOf(BytesValueSchema), field(BytesValueSchema.field.value.number, config));
+  const wasm = field(
+    WasmSchema.field.config.number,
+    joined(
+      toBinary(PluginConfigSchema, plugin),
+      field(PluginConfigSchema.field.configuration.number, configuration),
+    ),
+  );
+  const { name, typedConfig } = TypedExtensionConfigSchema.field;
   return {
     typeUrl: typeUrls.extension,
     name: id,
-    bytes: toBinary(TypedExtensionConfigSchema, message),
+    bytes: written(
+      joined(field(name.number, id), field(typedConfig.number, any(typeUrlOf(WasmSchema), wasm))),
+    ),
   };
 }
