@@ -76,7 +76,9 @@ try {
   const results = new Map<string, Load[]>();
   for (let round = 0; round <= rounds; round++) {
     for (const mode of modes) {
-      for (const variant of variants) {
+      // Each begins a round as often as the others, after the load before it.
+      const first = round % variants.length;
+      for (const variant of [...variants.slice(first), ...variants.slice(0, first)]) {
         const load = await drive(variant, mode);
         if (load.refused > 0) throw new Error(`${variant.name}: ${load.refused} requests were refused`);
         // The first round warms broker and proxy.
