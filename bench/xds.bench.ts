@@ -28,6 +28,8 @@ const driver = join(root, 'build/xds-bench');
 const servers = {
   weir: (socket: string, control: string) => [
     process.execPath,
+    // As `weir xds serve` is run.
+    '--min-semi-space-size=16',
     ...(isSoak ? ['--expose-gc'] : []),
     join(root, 'bench/xds/server-under-test.ts'),
     socket,
@@ -40,8 +42,9 @@ type ServerName = keyof typeof servers;
 const names: readonly ServerName[] = ['weir', 'linear', 'snapshot'];
 
 const {
-  XDS_BENCH_SECONDS: secondsWanted = '5',
-  XDS_BENCH_ROUNDS: roundsWanted = '3',
+  XDS_BENCH_SECONDS: secondsWanted = '3',
+  // Each gives one first load.
+  XDS_BENCH_ROUNDS: roundsWanted = '5',
   XDS_SOAK_SECONDS: soakSeconds = '600',
 } = process.env;
 const seconds = Number(secondsWanted);
