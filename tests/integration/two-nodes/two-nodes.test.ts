@@ -235,7 +235,9 @@ describe('two nodes', () => {
       const outcomes = await running.stop();
       assert.ok(outcomes.length >= 8);
       const failed = outcomes.map(result).filter((code) => code !== 200);
-      const allowed = moves ? failed.filter((code) => code === 'ECONNRESET') : [];
+      // A reset meets some while they open: their kernel calls that refused.
+      const resets: readonly unknown[] = moves ? ['ECONNRESET', 'ECONNREFUSED'] : [];
+      const allowed = failed.filter((code) => resets.includes(code));
       assert.deepEqual(failed, allowed, `of ${outcomes.length} requests`);
       for (const { addressOf } of families)
         for (const to of [a, b])
