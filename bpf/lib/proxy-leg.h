@@ -4,24 +4,26 @@
 #include "flow.h"
 #include "proxy-socket.h"
 
-/* Whether the proxy has a socket for a segment that answers it: one of its own connections to the outside. */
-static __noinline int answers_proxy(struct __sk_buff *skb, const struct packet *packet)
+enum leg { NO_LEG, LEG_OPENS, LEG_IS_OPEN, LEG_REFUSED };
+
+/* The leg that a segment answers, as the proxy's socket has it. */
+static __noinline enum leg leg_of(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct bpf_sock_tuple tuple = {};
 	__u32 bytes = tuple_of(packet, &tuple);
 	struct bpf_sock *socket, *full;
-	int ours = 0;
+	enum leg leg = NO_LEG;
 
 	socket = bytes == sizeof(tuple.ipv4)
 			 ? bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0)
 			 : bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	if (!socket)
-		return 0;
+		return NO_LEG;
 	full = bpf_sk_fullsock(socket);
-	if (full)
-		ours = full->state != BPF_TCP_LISTEN && (full->mark & mark_mask) == mark_proxy;
+	if (full && full->state != BPF_TCP_LISTEN && (full->mark & mark_mask) == mark_proxy)
+		leg = full->state == BPF_TCP_SYN_SENT ? LEG_OPENS : LEG_IS_OPEN;
 	bpf_sk_release(socket);
-	return ours;
+	return leg;
 }
 
 /* An answer from outside to a connection that the proxy opened on behalf of a workload here: its opening segment left
@@ -41,5 +43,41 @@ static __noinline __u32 adopt_leg(const struct packet *packet, const struct stan
 	if (!fresh.source.ifindex)
 		return WEIR_ENDPOINT_UNKNOWN;
 	fresh.proxy_port = decision->proxy_port;
+	fresh.flags |= inherited(standing->flow, WEIR_LEG);
 	return remember(standing, &fresh) ? WEIR_CONNTRACK_REFUSED : 0;
+}
+
+/* Whether a segment may be for a leg that its entry knows nothing of. No program sees what opens a leg to the outside: what
+ * is remembered may be an earlier connection with its addresses and ports. A living one that an older policy let past the
+ * proxy gives way only to what can be no part of it. */
+static __always_inline int may_be_for_leg(const struct packet *packet, const struct weir_flow *flow)
+{
+	if (packet->protocol != IPPROTO_TCP || (packet->part & PART_OPENS))
+		return 0;
+	if (!flow || is_finished(flow))
+		return 1;
+	return (packet->part & PART_ANSWERS) && (is_proxied(flow) || !is_current(flow));
+}
+
+/* Whether a segment from outside is for a leg that is not, or no more, in the table:
+ *   LEG_OPENS    it answers what opens one: for the proxy; if it accepts, the leg is judged and remembered;
+ *   LEG_REFUSED  the policy denies that leg, or one that is open was forgotten (decision->reason): both ends are reset;
+ *   NO_LEG       else. */
+static __always_inline enum leg hear_leg(struct __sk_buff *skb, const struct packet *packet,
+					 const struct standing *standing, struct decision *decision)
+{
+	enum leg leg;
+
+	if (!may_be_for_leg(packet, standing->flow))
+		return NO_LEG;
+	leg = leg_of(skb, packet);
+	if (leg == LEG_IS_OPEN) {
+		decision->reason = WEIR_PROXY_LEG_UNKNOWN;
+		return standing->flow ? NO_LEG : LEG_REFUSED;
+	}
+	if (leg == LEG_OPENS && (packet->part & (PART_ANSWERS | PART_ABORTS)) == PART_ANSWERS) {
+		decision->reason = adopt_leg(packet, standing, decision);
+		return decision->reason ? LEG_REFUSED : LEG_OPENS;
+	}
+	return leg;
 }

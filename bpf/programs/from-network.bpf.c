@@ -10,18 +10,24 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-/* Ends a living connection for `reason`: a reset to the peer outside and one to the proxy. Of two that share an entry it
- * ends the one that the proxy has lost alone. */
-static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct weir_flow *flow,
-			       struct decision *decision, enum weir_reason reason)
+/* Resets the peer outside and the proxy, for `reason`. */
+static __always_inline int end(struct __sk_buff *skb, const struct packet *packet, struct decision *decision,
+			       enum weir_reason reason)
 {
 	drop(skb, packet, decision, WEIR_FROM_NETWORK, reason);
-	if (reason != WEIR_PROXY_LEG_UNKNOWN)
-		flow->flags |= WEIR_CUT;
 	if (end_both(skb, packet, WEIR_FROM_NETWORK))
 		return DROP;
 	set_mark(skb, mark_deliver);
 	return PASS;
+}
+
+/* Ends a living connection for `reason`; of two that share an entry the one that the proxy has lost alone. */
+static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, struct weir_flow *flow,
+			       struct decision *decision, enum weir_reason reason)
+{
+	if (reason != WEIR_PROXY_LEG_UNKNOWN)
+		flow->flags |= WEIR_CUT;
+	return end(skb, packet, decision, reason);
 }
 
 /* An answer to a connection that left under the node's own address (MASQUERADE) is known by the address that it has
@@ -38,9 +44,11 @@ static __noinline void as_answered(struct __sk_buff *skb, struct packet *packet)
  *   1. what cannot be parsed passes: its own hook drops it;
  *   2. an address of a workload here does not come from outside: dropped;
  *   3. what is not TCP, or opens a connection, passes: its own hook judges it;
- *   4. ICMP errors about what the proxy sent are delivered to it; a tracked connection that is not the proxy's passes;
- *   5. the first answer to a connection that the proxy opened is judged and remembered;
- *   6. the proxy's connections are cut, judged anew or reset as everywhere, else delivered to it. */
+ *   4. ICMP errors about what the proxy sent are delivered to it;
+ *   5. the first answer to a connection that the proxy opened is delivered to it, and judged and remembered when it
+ *      accepts; an open one that was forgotten is reset;
+ *   6. a connection that is not the proxy's passes;
+ *   7. the proxy's connections are cut, judged anew or reset as everywhere, else delivered to it. */
 SEC("tc")
 int from_network(struct __sk_buff *skb)
 {
@@ -48,6 +56,7 @@ int from_network(struct __sk_buff *skb)
 	struct packet packet = {}, known;
 	struct decision decision = { .direction = WEIR_INGRESS };
 	struct weir_flow *flow;
+	enum leg leg;
 	__u32 reason;
 
 	/* Nobody outside may set our marks (they do not cross machines; another program might have). */
@@ -69,16 +78,17 @@ int from_network(struct __sk_buff *skb)
 			set_mark(skb, mark_deliver);
 		return PASS;
 	}
-	if (!flow) {
-		if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) || !answers_proxy(skb, &known))
-			return PASS;
-		reason = adopt_leg(&known, &standing, &decision);
-		if (reason)
-			return drop(skb, &packet, &decision, WEIR_FROM_NETWORK, reason);
+	/* Legs have the addresses of workloads here; for what belongs to the node itself nobody looks. */
+	leg = flow || bpf_map_lookup_elem(&local_addresses, &known.destination)
+		      ? hear_leg(skb, &known, &standing, &decision)
+		      : NO_LEG;
+	if (leg == LEG_REFUSED)
+		return end(skb, &packet, &decision, decision.reason);
+	if (leg == LEG_OPENS) {
 		set_mark(skb, mark_deliver);
 		return PASS;
 	}
-	if (!is_proxied(flow))
+	if (!flow || !is_proxied(flow))
 		return PASS;
 	if (flow->flags & WEIR_CUT)
 		return cut(skb, &packet, flow, &decision, WEIR_PERMISSION_LOST);

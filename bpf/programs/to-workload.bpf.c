@@ -16,17 +16,21 @@ static __always_inline int send_round(struct __sk_buff *skb)
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 
+/* The same for what is the proxy's, whatever is remembered of it. */
+static __always_inline int hand_over(struct __sk_buff *skb)
+{
+	set_mark(skb, mark_deliver);
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
 /* Goes where the flow goes: to the workload what is not proxied or comes from the proxy, to the proxy the rest. A reset
- * carries its mark as it goes round, or it would be taken for one that these programs made. */
+ * that was sent round would be taken for one that these programs made. */
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet, const struct weir_flow *flow,
 				   int from_proxy)
 {
 	if (!is_proxied(flow) || from_proxy)
 		return PASS;
-	if (!(packet->tcp_flags & TCP_RST))
-		return send_round(skb);
-	set_mark(skb, mark_deliver);
-	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+	return packet->tcp_flags & TCP_RST ? hand_over(skb) : send_round(skb);
 }
 
 /* Ends a living connection for `reason`; of two that share an entry the one that the proxy has lost alone. */
@@ -143,11 +147,12 @@ static __always_inline __u32 neighbour_to_workload(struct __sk_buff *skb, const 
  *   2. resets and errors that these programs made pass; so does neighbour discovery from the link;
  *   3. later fragments follow their first, if the workload owns the address;
  *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
- *   5. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
+ *   5. the first answer to a connection that the proxy opened is handed over to it, and judged and remembered when it
+ *      accepts; an open one that was forgotten is reset;
+ *   6. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
  *      address is dropped; what the proxy has no socket for is reset; else it goes on, to the workload or to the proxy;
- *   6. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
+ *   7. the proxy's opening segments are judged as those of whom they are sent for; other segments of the proxy
  *      that are not tracked are answered by resets;
- *   7. an answer to the proxy is remembered as the proxy's and sent round to it;
  *   8. what asks for a connection, and whatever is not tracked, is judged as a new one, ingress only: what a workload
  *      here sent was judged where it came from. What could only be an answer is not. */
 SEC("tc")
@@ -199,6 +204,15 @@ int to_workload(struct __sk_buff *skb)
 		/* What the proxy sent for the workload is the proxy's to know. */
 		return flow->flags & WEIR_LEG ? send_round(skb) : PASS;
 	}
+	switch (from_proxy ? NO_LEG : hear_leg(skb, &packet, &standing, &decision)) {
+	case LEG_REFUSED:
+		drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, decision.reason);
+		return end_both(skb, &packet, WEIR_TO_WORKLOAD) ? DROP : hand_over(skb);
+	case LEG_OPENS:
+		return hand_over(skb);
+	default:
+		break;
+	}
 	if (flow && !opens(&packet)) {
 		if (flow->flags & WEIR_CUT)
 			return cut(skb, &packet, &standing, &decision, WEIR_PERMISSION_LOST, from_proxy);
@@ -232,16 +246,6 @@ int to_workload(struct __sk_buff *skb)
 		if (!flow && (packet.part & PART_ANSWERS))
 			return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);
 		return open_flow(skb, &packet, &standing, &decision, WEIR_LEG);
-	}
-	if (!flow && packet.protocol == IPPROTO_TCP && !opens(&packet)) {
-		if (answers_proxy(skb, &packet)) {
-			if ((packet.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
-				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_PROXY_LEG_UNKNOWN);
-			reason = adopt_leg(&packet, &standing, &decision);
-			if (reason)
-				return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, reason);
-			return send_round(skb);
-		}
 	}
 	if (!flow && (packet.part & PART_ANSWERS))
 		return drop(skb, &packet, &decision, WEIR_TO_WORKLOAD, WEIR_NO_CONNECTION);

@@ -65,11 +65,11 @@ def pump(source, sink):
                 pass
 
 
-def proxy(accepted, client, mark):
+def proxy(accepted, client, mark, leg_port):
     """The other leg, with the client's address and to where the client wanted to go."""
     upstream = tcp(mark, True, client[0])
     try:
-        upstream.bind((client[0], 0))
+        upstream.bind((client[0], leg_port))
         upstream.settimeout(2)
         upstream.connect(accepted.getsockname())
         upstream.settimeout(None)
@@ -101,7 +101,9 @@ def serve(listener, command):
             accepted, client = listener.accept()
         except OSError:
             return
-        arguments = (accepted, client) + ((command["mark"],) if command.get("proxy") else ())
+        arguments = (accepted, client)
+        if command.get("proxy"):
+            arguments += (command["mark"], command.get("leg_port", 0))
         threading.Thread(target=proxy if command.get("proxy") else echo, args=arguments, daemon=True).start()
 
 

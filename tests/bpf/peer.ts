@@ -27,6 +27,8 @@ export interface ListenOptions {
   readonly mark?: number;
   readonly transparent?: boolean;
   readonly proxy?: boolean;
+  /** Source port of the proxy's legs; default any. */
+  readonly leg_port?: number;
 }
 
 export function openPeer(lab: string, place: PlaceName): Peer {

@@ -1,0 +1,162 @@
+// Connections that the proxy opens to the outside. No program sees what opens one: it is known by the first answer,
+// which may come where an earlier connection with its addresses and ports is remembered.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Datapath, noSet, openPacketRunner, proxyPort, setNumber } from '@weir/bpf';
+import { type Ends, ethernet, flags, ipv4, ipv6, protocols, tcp } from './frame.ts';
+import {
+  addressIn,
+  apply,
+  bpffs,
+  enterLab,
+  families,
+  linkOf,
+  marks,
+  openLabDatapath,
+  outside,
+  type Rule,
+  workloads,
+} from './lab.ts';
+import { peersIn } from './peer.ts';
+
+const lab = enterLab(import.meta.filename);
+const allow = { kind: 'allow' } as const;
+const set = setNumber(21);
+const l7 = { kind: 'l7', set } as const;
+const port = 15001;
+/** Each is used by one test. */
+let lastPort = 30200;
+
+for (const family of families)
+  for (const way of ['from-network', 'to-workload'] as const)
+    describe(`legs to the outside, whose answers are seen by ${way} first (${family})`, () => {
+      let datapath: Datapath;
+      const { open, peer, fresh, close } = peersIn(lab);
+      const alpha = addressIn(family, workloads.alpha);
+      const visitor = addressIn(family, outside);
+      const [host, loopback] = family === 'IPv4' ? ['0.0.0.0', '127.0.0.1'] : ['::', '::1'];
+
+      const reopen = (): void => {
+        datapath?.remove();
+        datapath = openLabDatapath(lab);
+        if (way === 'to-workload') datapath.detach(linkOf(outside.link));
+      };
+      before(async () => {
+        reopen();
+        open('alpha', 'node', 'outside');
+        await peer('outside').listen('web', 80, { host });
+      });
+      after(async () => {
+        await close();
+        datapath.remove();
+      });
+
+      const egress = (peerIdentity: number, verdict: Rule['verdict']) =>
+        apply(datapath, 'alpha', [{ direction: 'egress', peer: peerIdentity, verdict }]);
+      let proxies = 0;
+      /** From now on what alpha sends outside goes through the proxy, all of whose legs have this source port. */
+      const legsFrom = async (legPort: number): Promise<void> => {
+        proxies += 1;
+        const at = port + proxies;
+        const proxy = {
+          host: loopback,
+          mark: marks.proxy,
+          transparent: true,
+          proxy: true,
+          leg_port: legPort,
+        };
+        await peer('node').listen(`proxy ${at}`, at, proxy);
+        datapath.maps.pairs.set({ egressSet: set, ingressSet: noSet }, { proxyPort: proxyPort(at) });
+        egress(2, l7);
+      };
+      /** A connection, and whom the server sees. */
+      const connect = async (sourcePort?: number): Promise<{ name: string; client: string }> => {
+        const name = fresh();
+        const options = sourcePort === undefined ? {} : { source_port: sourcePort };
+        assert.match(await peer('alpha').connect(name, visitor, 80, options), /^\d+$/);
+        return { name, client: (await peer('alpha').receive(name, 5)).trim() };
+      };
+      const echoes = async (name: string): Promise<string> => {
+        const sent = await peer('alpha').send(name, 'again');
+        return sent === '5' ? peer('alpha').receive(name) : sent;
+      };
+      const isServed = async (legPort: number): Promise<void> => {
+        const { name, client } = await connect();
+        assert.equal(client, `${alpha}:${legPort}`);
+        assert.equal(await echoes(name), 'again');
+        await peer('alpha').shut(name);
+      };
+      const ended = (client: string): Promise<string> => peer('outside').ask({ op: 'ended', client });
+      const freshPort = (): number => {
+        lastPort += 1;
+        return lastPort;
+      };
+
+      test('the port was that of a direct connection, which has ended', async () => {
+        const legPort = freshPort();
+        egress(2, allow);
+        const direct = await connect(legPort);
+        await peer('alpha').shut(direct.name);
+        assert.equal(await ended(direct.client), 'END');
+        await legsFrom(legPort);
+        await isServed(legPort);
+      });
+
+      test('the port is that of a direct connection, which must go through the proxy now', async () => {
+        const legPort = freshPort();
+        egress(2, allow);
+        const direct = await connect(legPort);
+        await legsFrom(legPort);
+        await isServed(legPort);
+        assert.equal(await peer('alpha').receive(direct.name), 'ECONNRESET');
+      });
+
+      test('the port is that of a connection that the server alone remembers', async () => {
+        const legPort = freshPort();
+        egress(2, allow);
+        await connect(legPort);
+        reopen();
+        await legsFrom(legPort);
+        await isServed(legPort);
+      });
+
+      test('the port was that of a leg that lost its permission', async () => {
+        const legPort = freshPort();
+        await legsFrom(legPort);
+        const { name, client } = await connect();
+        egress(1003, allow);
+        datapath.endRevoked();
+        assert.equal(await echoes(name), 'ECONNRESET');
+        assert.match(await ended(client), /^(END|ECONNRESET)$/);
+        egress(2, l7);
+        await isServed(legPort);
+      });
+
+      test('the server refuses the leg: the proxy hears it at once', async () => {
+        await legsFrom(freshPort());
+        const name = fresh();
+        assert.match(await peer('alpha').connect(name, visitor, 81), /^\d+$/);
+        assert.equal(await peer('alpha').receive(name, 1), '');
+      });
+
+      test('an open leg was forgotten: both ends are reset', async () => {
+        const legPort = freshPort();
+        await legsFrom(legPort);
+        await connect();
+        const back: Ends = { source: visitor, destination: alpha };
+        const segment = tcp(back, 80, legPort, flags.ack);
+        const frame =
+          family === 'IPv4'
+            ? ethernet(0x0800, ipv4({ ...back, protocol: protocols.tcp }, segment))
+            : ethernet(0x86dd, ipv6({ ...back, next: protocols.tcp }, segment));
+        const runner = openPacketRunner({ instance: lab, marks, bpffs });
+        const link = way === 'from-network' ? outside.link : workloads.alpha.link;
+        const { events } = runner.run(frame, { hook: way, ifindex: linkOf(link) });
+        assert.deepEqual(
+          events.map((event) => event.kind === 'drop' && event.reason),
+          ['proxy-leg-unknown'],
+        );
+        assert.equal(runner.counters()['reset-sent'], 1n, 'the other is not sent in a dry run');
+        runner.close();
+      });
+    });
