@@ -26,6 +26,17 @@ static __noinline enum leg leg_of(struct __sk_buff *skb, const struct packet *pa
 	return leg;
 }
 
+static __always_inline void reverse(struct packet *packet)
+{
+	struct weir_address source = packet->source;
+	__be16 source_port = packet->source_port;
+
+	packet->source = packet->destination;
+	packet->source_port = packet->destination_port;
+	packet->destination = source;
+	packet->destination_port = source_port;
+}
+
 /* An answer from outside to a connection that the proxy opened on behalf of a workload here: its opening segment left
  * the node where no program of ours sits, so it is judged and remembered now. Gives 0 or the reason to drop it. */
 static __noinline __u32 adopt_leg(const struct packet *packet, const struct standing *standing,
@@ -34,10 +45,7 @@ static __noinline __u32 adopt_leg(const struct packet *packet, const struct stan
 	struct weir_flow fresh = { .flags = WEIR_LEG | (standing->sender_is_low ? 0 : WEIR_SOURCE_IS_LOW) };
 	struct packet opening = *packet;
 
-	opening.source = packet->destination;
-	opening.destination = packet->source;
-	opening.source_port = packet->destination_port;
-	opening.destination_port = packet->source_port;
+	reverse(&opening);
 	if (judge(&opening, &fresh, decision) == WEIR_DENY)
 		return decision->reason;
 	if (!fresh.source.ifindex)
@@ -80,4 +88,13 @@ static __always_inline enum leg hear_leg(struct __sk_buff *skb, const struct pac
 		return decision->reason ? LEG_REFUSED : LEG_OPENS;
 	}
 	return leg;
+}
+
+/* Whether an ICMP error quotes what opens a leg: nothing is remembered of that yet. */
+static __noinline int quotes_opening(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct packet answer = *packet;
+
+	reverse(&answer);
+	return packet->protocol == IPPROTO_TCP && leg_of(skb, &answer) == LEG_OPENS;
 }

@@ -74,7 +74,7 @@ int from_network(struct __sk_buff *skb)
 	find_flow(&known, &standing);
 	flow = standing.flow;
 	if (packet.quoted) {
-		if (flow && (flow->flags & WEIR_LEG) && !(flow->flags & WEIR_CUT))
+		if ((flow && (flow->flags & WEIR_LEG) && !(flow->flags & WEIR_CUT)) || quotes_opening(skb, &packet))
 			set_mark(skb, mark_deliver);
 		return PASS;
 	}

@@ -146,7 +146,7 @@ static __always_inline __u32 neighbour_to_workload(struct __sk_buff *skb, const 
  *   1. ARP passes; other families, source routes and what cannot be parsed are dropped;
  *   2. resets and errors that these programs made pass; so does neighbour discovery from the link;
  *   3. later fragments follow their first, if the workload owns the address;
- *   4. ICMP errors pass when they answer a connection of this workload that is tracked;
+ *   4. ICMP errors pass when they answer a connection of this workload that is tracked, or what opens a leg;
  *   5. the first answer to a connection that the proxy opened is handed over to it, and judged and remembered when it
  *      accepts; an open one that was forgotten is reset;
  *   6. a tracked connection: cut ones stay cut; a newer policy judges it anew; who borrows another workload's
@@ -197,6 +197,8 @@ int to_workload(struct __sk_buff *skb)
 	find_flow(&packet, &standing);
 	flow = standing.flow;
 	if (packet.quoted) {
+		if (!flow && quotes_opening(skb, &packet))
+			return hand_over(skb);
 		/* The quoted packet's sender is who the error goes to. */
 		if (!flow || (flow->flags & WEIR_CUT) ||
 		    (standing.forward ? flow->source.ifindex : flow->destination.ifindex) != skb->ifindex)

@@ -8,10 +8,12 @@ import {
   addressIn,
   apply,
   bpffs,
+  command,
   enterLab,
   families,
   linkOf,
   marks,
+  namespacePath,
   openLabDatapath,
   outside,
   type Rule,
@@ -137,6 +139,31 @@ for (const family of families)
         const name = fresh();
         assert.match(await peer('alpha').connect(name, visitor, 81), /^\d+$/);
         assert.equal(await peer('alpha').receive(name, 1), '');
+      });
+
+      test('nobody gets to the server, says ICMP: the proxy hears it', async () => {
+        const [iptables, why] =
+          family === 'IPv4' ? ['iptables', 'icmp-host-prohibited'] : ['ip6tables', 'icmp6-adm-prohibited'];
+        const enter = [`--net=${namespacePath(lab, 'outside')}`, iptables];
+        command(
+          'nsenter',
+          ...enter,
+          '-A',
+          'INPUT',
+          '-p',
+          'tcp',
+          '--dport',
+          '82',
+          '-j',
+          'REJECT',
+          '--reject-with',
+          why,
+        );
+        await legsFrom(freshPort());
+        const name = fresh();
+        assert.match(await peer('alpha').connect(name, visitor, 82), /^\d+$/);
+        // The kernel passes over an error that comes before connect(2) has let go of the socket.
+        assert.equal(await peer('alpha').receive(name, 4), '');
       });
 
       test('an open leg was forgotten: both ends are reset', async () => {

@@ -70,7 +70,7 @@ def proxy(accepted, client, mark, leg_port):
     upstream = tcp(mark, True, client[0])
     try:
         upstream.bind((client[0], leg_port))
-        upstream.settimeout(2)
+        upstream.settimeout(5)
         upstream.connect(accepted.getsockname())
         upstream.settimeout(None)
     except OSError:
