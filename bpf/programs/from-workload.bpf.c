@@ -6,6 +6,7 @@
 #include "../lib/neighbour.h"
 #include "../lib/proxy-listener.h"
 #include "../lib/reset.h"
+#include "../lib/taken-leg.h"
 #include "../lib/untranslate.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -87,6 +88,10 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 			return refused(skb, packet, decision, reason, WEIR_FROM_WORKLOAD);
 		count(WEIR_REDIRECTED);
 		tell(skb, packet, decision, WEIR_EVENT_REDIRECT << 8 | WEIR_FROM_WORKLOAD);
+		return PASS;
+	}
+	if (opens(packet) && ends_leg(skb, packet, living)) {
+		drop(skb, packet, decision, WEIR_FROM_WORKLOAD, WEIR_PORT_IN_USE);
 		return PASS;
 	}
 	if (remember(standing, &fresh))

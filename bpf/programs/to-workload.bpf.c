@@ -5,6 +5,7 @@
 #include "../lib/held.h"
 #include "../lib/proxy-leg.h"
 #include "../lib/reset.h"
+#include "../lib/taken-leg.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -116,6 +117,11 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 		return cut(skb, packet, standing, decision, WEIR_PROXY_REQUIRED, 0);
 	if (verdict == WEIR_L7 && packet->first_fragment)
 		return drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_FRAGMENT_UNKNOWN);
+	if (verdict == WEIR_ALLOW && opens(packet) && ends_leg(skb, packet, living)) {
+		drop(skb, packet, decision, WEIR_TO_WORKLOAD, WEIR_PORT_IN_USE);
+		set_mark(skb, 0);
+		return PASS;
+	}
 	fresh.proxy_port = decision->proxy_port;
 	if (verdict == WEIR_L7)
 		fresh.flags |= inherited(living, 0);

@@ -51,6 +51,8 @@ export const reasons = Object.freeze({
   'neighbour-refused': 32,
   /** One end is an address of this node's workloads (--workload-cidr) that nobody has announced. */
   'workload-unknown': 33,
+  /** The proxy has a connection with these addresses and ports, which is reset: the SYN passes when it comes again. */
+  'port-in-use': 34,
 } as const);
 
 /** Name of an outcome. */

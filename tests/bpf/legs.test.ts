@@ -134,6 +134,19 @@ for (const family of families)
         await isServed(legPort);
       });
 
+      test('the port of an open leg is taken by a direct connection: the leg is reset, and the other opens', async () => {
+        const legPort = freshPort();
+        await legsFrom(legPort);
+        const { name, client } = await connect();
+        egress(2, allow);
+        const direct = await connect(legPort);
+        assert.equal(direct.client, client);
+        assert.equal(await echoes(direct.name), 'again');
+        // A proxy may hand a reset on as an end.
+        assert.match(await peer('alpha').receive(name), /^(ECONNRESET)?$/);
+        assert.ok(datapath.counters()['port-in-use'] > 0n);
+      });
+
       test('the server refuses the leg: the proxy hears it at once', async () => {
         await legsFrom(freshPort());
         const name = fresh();
@@ -187,3 +200,32 @@ for (const family of families)
         runner.close();
       });
     });
+
+for (const family of families)
+  test(`the port of an open leg to a workload is taken by a direct connection from outside (${family})`, async () => {
+    const datapath = openLabDatapath(lab);
+    const { open, peer, close } = peersIn(lab);
+    const beta = addressIn(family, workloads.beta);
+    const [host, loopback] = family === 'IPv4' ? ['0.0.0.0', '127.0.0.1'] : ['::', '::1'];
+    const legPort = 30300;
+    const ingress = (verdict: Rule['verdict']) =>
+      apply(datapath, 'beta', [{ direction: 'ingress', peer: 2, verdict }]);
+    open('beta', 'node', 'outside');
+    await peer('beta').listen('web', 80, { host });
+    const proxy = { host: loopback, mark: marks.proxy, transparent: true, proxy: true, leg_port: legPort };
+    await peer('node').listen('proxy', port, proxy);
+    datapath.maps.pairs.set({ egressSet: noSet, ingressSet: set }, { proxyPort: proxyPort(port) });
+    ingress(l7);
+    assert.match(await peer('outside').connect('proxied', beta, 80), /^\d+$/);
+    const client = await peer('outside').receive('proxied');
+    assert.match(client, new RegExp(`:${legPort}\n$`));
+    ingress(allow);
+    assert.equal(
+      await peer('outside').connect('direct', beta, 80, { source_port: legPort }),
+      String(legPort),
+    );
+    assert.equal(await peer('outside').receive('direct'), client);
+    assert.match(await peer('outside').receive('proxied'), /^(ECONNRESET)?$/);
+    await close();
+    datapath.remove();
+  });
