@@ -18,9 +18,11 @@ lint: setup
 	@scripts/lint
 
 bench: setup
+	@node tests/sweep.ts
 	@for bench in bench/*.bench.ts; do node $$bench || exit 1; done
 
 bench-%: setup
+	@node tests/sweep.ts
 	@node bench/$*.bench.ts
 
 clean:

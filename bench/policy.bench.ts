@@ -1,8 +1,7 @@
 // The policy engine on a cluster's worth of policy: `make bench-policy`. Data come from shared/scale beside the
 // repository; the README there has what Cilium's own engine takes for the same.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import {
   createEngine,
@@ -18,6 +17,7 @@ import {
   identity,
   type TableId,
 } from '@weir/l7-policy';
+import { temporaryFolder } from '../tests/run-name.ts';
 import { type Figure, writeResult } from './result.ts';
 import { table } from './table.ts';
 
@@ -139,7 +139,7 @@ type ScaleEvent =
     };
 
 function generate({ local, identities }: Scenario): Data {
-  const out = mkdtempSync(join(tmpdir(), 'weir-scale-'));
+  const out = temporaryFolder('scale');
   try {
     const args = ['--out', out, '--local', String(local), '--identities', String(identities)];
     const made = spawnSync('python3', [findGenerator(), ...args], { encoding: 'utf8' });

@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DEATHSTAR, DEATHSTAR6, type Stage, setStage, stageNames } from '@weir/agent';
+import { runName } from '../tests/run-name.ts';
 import { writeResult } from './result.ts';
 import type { ConnectionReport } from './revocation/clients.ts';
 import { table } from './table.ts';
@@ -47,7 +48,7 @@ const samples: Sample[] = [];
 let endedByAllow = 0;
 let passedAfter = 0;
 for (const accelerated of [false, true]) {
-  const stage = await setStage(stageNames(`revoke${process.pid}${accelerated ? 'a' : 'p'}`), [
+  const stage = await setStage(stageNames(runName(accelerated ? 'revoke-fast' : 'revoke')), [
     '--accelerate',
     accelerated ? 'on' : 'off',
   ]);

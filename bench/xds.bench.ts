@@ -1,10 +1,10 @@
 // xds-server beside go-control-plane: `make bench-xds`. Same resources, same driver (Go, bench/xds-go), one run,
 // the servers taking turns. `node bench/xds.bench.ts soak` runs ten minutes of churn at 200 streams instead.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { endingWithUs } from '@weir/agent';
+import { temporaryFolder } from '../tests/run-name.ts';
 import { type Figure, writeResult } from './result.ts';
 import { table } from './table.ts';
 
@@ -105,7 +105,7 @@ function build(): void {
 
 /** One server, one driver, from nothing. */
 async function measure(name: ServerName, order: Order): Promise<Figures> {
-  const directory = mkdtempSync(join(tmpdir(), 'weir-bench-xds-'));
+  const directory = temporaryFolder('bench-xds');
   const socket = join(directory, 'xds');
   const control = join(directory, 'control');
   const [command, ...args] = endingWithUs(...servers[name](socket, control));

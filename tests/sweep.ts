@@ -1,30 +1,41 @@
-// What runs left that were killed: network namespaces, whoever lives on in there, and what instances of Weir keep on the
-// machine. Names of tests and benchmarks carry the process id of their run, as the first number.
+// What runs left that were killed: network namespaces, whoever lives on in there, and files and folders. All of it bears
+// the run's process id (run-name.ts). `node tests/sweep.ts` removes it.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { removeNamespaces } from '@weir/agent';
+import { runOf } from './run-name.ts';
 
 /** Where an instance has a folder of its name. */
 const instanceFolders = ['/run/weir', '/var/lib/weir', '/sys/fs/bpf/weir'];
+/** Where names begin with `weir`. */
+const sharedFolders = ['/sys/fs/bpf', tmpdir(), resolve(import.meta.dirname, '../build')];
+
+if (import.meta.main) await sweep();
 
 /** Removes what is left of runs that have ended. */
 export async function sweep(): Promise<void> {
   const namespaces = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).match(/^weir\S*/gm) ?? [];
-  const left = namespaces.filter((name) => {
-    const pid = runOf(name);
-    return pid !== undefined && !existsSync(`/proc/${pid}`);
-  });
-  await removeNamespaces(left);
-  const ended = new Set(left.map(runOf));
-  // Only theirs: an instance that is not a test's may have a number in its name as well.
-  for (const folder of instanceFolders.filter((path) => existsSync(path))) {
-    for (const instance of readdirSync(folder).filter((name) => ended.has(runOf(name))))
-      rmSync(join(folder, instance), { recursive: true });
-    if (ended.size > 0 && readdirSync(folder).length === 0) rmdirSync(folder);
+  await removeNamespaces(namespaces.filter(hasEnded));
+  for (const folder of sharedFolders) removeFrom(folder, (name) => name.startsWith('weir') && hasEnded(name));
+  for (const folder of instanceFolders) {
+    if (removeFrom(folder, hasEnded) === 0) continue;
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Others are in it.
+    }
   }
 }
 
-function runOf(name: string): string | undefined {
-  return /\d+/.exec(name)?.[0];
+function removeFrom(folder: string, among: (name: string) => boolean): number {
+  const names = existsSync(folder) ? readdirSync(folder).filter(among) : [];
+  for (const name of names) rmSync(join(folder, name), { recursive: true, force: true });
+  return names.length;
+}
+
+function hasEnded(name: string): boolean {
+  const pid = runOf(name);
+  return pid !== undefined && !existsSync(`/proc/${pid}`);
 }

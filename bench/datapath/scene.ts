@@ -14,6 +14,7 @@ import {
   weir,
 } from '@weir/agent';
 import { instanceOf } from '@weir/redirect';
+import { runName } from '../../tests/run-name.ts';
 import { answeringServer, type MarkedListener, tcpProxy } from './envoy-config.ts';
 
 /** One way from a client to a server. */
@@ -205,7 +206,7 @@ export async function setScene(server: Server): Promise<Scene> {
 function instancesApart(): readonly [string, string, string, string] {
   const byMark = new Map<number, string>();
   for (let number = 0; byMark.size < 4; number += 1) {
-    const name = `bench${process.pid}n${number}`;
+    const name = runName(`bench${number}`);
     byMark.set(instanceOf(name).marks.proxy, name);
   }
   return [...byMark.values()] as [string, string, string, string];

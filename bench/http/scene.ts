@@ -1,6 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import {
   type ClassInput,
@@ -22,6 +21,7 @@ import { pollProcess, until } from '../../tests/envoy-config/support/envoy-under
 import { listeningIn } from '../../tests/envoy-config/support/listening-in.ts';
 import { entering, makeNetwork } from '../../tests/envoy-config/support/network.ts';
 import { type PeerConnection, startPeer } from '../../tests/envoy-config/support/peer-handle.ts';
+import { temporaryFolder } from '../../tests/run-name.ts';
 import { answeringServer } from '../datapath/envoy-config.ts';
 
 /** What one run of wrk and the proxy's own accounting say. */
@@ -66,7 +66,7 @@ const usPerTick = 10_000;
 /** Makes it; everything stands in namespaces and a directory of its own. */
 export async function setScene(): Promise<Scene> {
   const network = makeNetwork('bench');
-  const directory = mkdtempSync(join(tmpdir(), 'weir-bench-'));
+  const directory = temporaryFolder('bench');
   const at = (name: string) => join(directory, name);
   const server = startServer(network.server, at('server.json'));
   const xds = createXdsServer({ limits: { responseBytes: 2 * maxRouteBytes } });

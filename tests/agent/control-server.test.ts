@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import {
@@ -11,6 +10,7 @@ import {
   type Handler,
   serveControl,
 } from '@weir/agent';
+import { temporaryFolder } from '../run-name.ts';
 
 describe('control API', () => {
   let directory = '';
@@ -19,7 +19,7 @@ describe('control API', () => {
   const closers: (() => Promise<void>)[] = [];
 
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'weir-api-'));
+    directory = temporaryFolder('api');
     socketPath = join(directory, 'control.sock');
     client = controlClient(socketPath);
   });

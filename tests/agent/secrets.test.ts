@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { agentOptions, createSecretSource, explainQuery } from '@weir/agent';
 import { createEngine, type Engine } from '@weir/l7-policy';
+import { temporaryFolder } from '../run-name.ts';
 
 const policy = `
 apiVersion: cilium.io/v2
@@ -28,7 +28,7 @@ describe('secrets', () => {
   const closers: (() => void)[] = [];
 
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'weir-secrets-'));
+    directory = temporaryFolder('secrets');
     engine = createEngine({});
     engine.apply([
       {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import {
@@ -10,11 +9,12 @@ import {
   createWorkloadRegistry,
   type Workload,
 } from '@weir/agent';
+import { temporaryFolder } from '../run-name.ts';
 
 describe('state over restarts', () => {
   let directory = '';
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'weir-state-'));
+    directory = temporaryFolder('state');
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 

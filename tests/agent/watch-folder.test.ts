@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { placeFile, watchFolder } from '@weir/agent';
+import { temporaryFolder } from '../run-name.ts';
 
 /** Only a hang takes this long, however busy the machine is. */
 const DEADLINE_MS = 60_000;
@@ -15,7 +15,7 @@ describe('watched folder', () => {
   let awaited: { readonly last: string; readonly resolve: () => void } | undefined;
 
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'weir-watch-'));
+    folder = temporaryFolder('watch');
     versions = [];
   });
   afterEach(() => {

@@ -23,6 +23,7 @@ import {
   subjectNumber,
   tableNumber,
 } from '@weir/bpf';
+import { runName } from '../run-name.ts';
 
 export const bpffs = '/sys/fs/bpf';
 export const marks = { mask: 0xf00, deliver: 0x200, proxy: 0x300, reinject: 0x400 };
@@ -71,7 +72,7 @@ export const namespacePath = (lab: string, place: PlaceName) => `/run/netns/${na
 export function enterLab(file: string): string {
   const inside = process.env[labVariable];
   if (inside !== undefined) return inside;
-  const lab = `weirbpf${process.pid}`;
+  const lab = runName('weirbpf');
   let status: number | null = 1;
   try {
     build(lab);

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
@@ -17,6 +16,7 @@ import {
   u32,
   u64,
 } from '@weir/bpf';
+import { runName, temporaryFolder } from '../run-name.ts';
 import { bpffs, mountBpffs } from './lab.ts';
 
 const sources = {
@@ -35,7 +35,7 @@ describe('the loader', () => {
 
   before(() => {
     mountBpffs();
-    folder = mkdtempSync(join(tmpdir(), 'weir-loader-'));
+    folder = temporaryFolder('loader');
     for (const [name, body] of Object.entries(sources)) {
       const text = `
         #include <linux/bpf.h>
@@ -120,7 +120,7 @@ describe('the loader', () => {
       [1, 10n],
       [2, 20n],
     ]);
-    const pinned = join(bpffs, `weir-loader-${process.pid}`);
+    const pinned = join(bpffs, runName('weir-loader'));
     pin(loaded.maps['counts']!, pinned);
     try {
       close(loaded);
@@ -145,7 +145,7 @@ describe('the loader', () => {
       .map((line) => line.split(' '))
       .find(([, , type]) => type === 'cgroup2')?.[1];
     assert.ok(mount !== undefined, 'cgroup v2 is mounted');
-    const folder = join(mount, `weir-loader-${process.pid}`);
+    const folder = join(mount, runName('weir-loader'));
     mkdirSync(folder);
     try {
       const loaded = loadObject({ path: path('cgroup') }, ['pass']);

@@ -1,18 +1,9 @@
 // A build of another version: the sources, copied, with another layout number and a connection entry that has a field
 // more, in front of all others.
 import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { temporaryFolder } from '../run-name.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 export const otherLayout = 99;
@@ -25,7 +16,7 @@ export interface OtherBuild {
 
 /** Compiles it; takes some seconds. */
 export function makeOtherBuild(): OtherBuild {
-  const folder = mkdtempSync(join(tmpdir(), 'weir-other-build-'));
+  const folder = temporaryFolder('other-build');
   const workspaces = readdirSync(join(root, 'node_modules/@weir'));
   for (const name of [...workspaces, 'tests/bpf', 'examples']) {
     cpSync(join(root, name), join(folder, name), {

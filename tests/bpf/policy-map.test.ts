@@ -5,6 +5,7 @@ import { after, describe, test } from 'node:test';
 import { openDatapath } from '@weir/bpf';
 import { createEngine, createLocalAllocator } from '@weir/l7-policy';
 import { type ApplyReport, openRedirector, type Redirector, type StoredAllocation } from '@weir/redirect';
+import { runName } from '../run-name.ts';
 import { enterOwnNamespace } from './conformance/own-namespace.ts';
 import { bpffs, marks, mountBpffs } from './lab.ts';
 
@@ -13,7 +14,7 @@ mountBpffs();
 
 describe('policy maps under the reconcile', () => {
   const datapath = openDatapath({
-    instance: `policymap${process.pid}`,
+    instance: runName('policymap'),
     marks,
     bpffs,
     capacity: { policyPeers: 64, policyTables: 16 },

@@ -1,8 +1,7 @@
 // An Envoy between alpha and beta, and event-driven sockets on both sides. Call it inside the lab.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endingWithUs } from '@weir/agent';
 import {
@@ -16,6 +15,7 @@ import {
 } from '@weir/bpf';
 import { tcpProxy } from '../../bench/datapath/envoy-config.ts';
 import { waitUntil } from '../integration/wait-until.ts';
+import { temporaryFolder } from '../run-name.ts';
 import { apply, command, marks, namespacePath, openLabDatapath, workloads } from './lab.ts';
 import { openPuppet, type Puppet } from './puppet.ts';
 
@@ -57,7 +57,7 @@ const set = setNumber(7);
 export const sparePort = 85;
 
 export async function openProxiedLab(lab: string, choice: AccelerationChoice = 'on'): Promise<ProxiedLab> {
-  const folder = mkdtempSync(join(tmpdir(), 'weir-acceleration-'));
+  const folder = temporaryFolder('acceleration');
   const open = (accelerate: AccelerationChoice): Datapath =>
     openLabDatapath(lab, { accelerate, capacity: { connections: 65536 } });
   let datapath = open(choice);

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
+import { temporaryFolder } from '../run-name.ts';
 
 const weir = resolve(import.meta.dirname, '../../weir');
 
@@ -22,7 +22,7 @@ export function runWeir(directory: string, ...words: readonly string[]): WeirRun
 
 /** A folder of the given files that is gone after the test. */
 export function folderOf(context: TestContext, files: Readonly<Record<string, string>>): string {
-  const directory = mkdtempSync(join(tmpdir(), 'weir-cli-'));
+  const directory = temporaryFolder('cli');
   context.after(() => rmSync(directory, { recursive: true }));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
   return directory;

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
@@ -11,6 +10,7 @@ import {
   HTTPAccessLogEntry_HTTPVersion as HttpVersion,
 } from '@weir/xds-ts/envoy/data/accesslog/v3/accesslog';
 import { StreamAccessLogsMessageSchema } from '@weir/xds-ts/envoy/service/accesslog/v3/als';
+import { temporaryFolder } from '../run-name.ts';
 import { until } from './support/envoy-under-test.ts';
 
 let directory: string;
@@ -21,7 +21,7 @@ let problems: string[];
 const socketPath = () => join(directory, 'als.sock');
 
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'weir-als-'));
+  directory = temporaryFolder('als');
   records = [];
   problems = [];
   receiver = await listen();

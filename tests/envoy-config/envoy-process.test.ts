@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import {
@@ -15,6 +14,7 @@ import {
   type ProcessRecord,
   processIdentity,
 } from '@weir/envoy-config';
+import { temporaryFolder } from '../run-name.ts';
 import { pollProcess, until } from './support/envoy-under-test.ts';
 
 const binaryPath = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
@@ -25,7 +25,7 @@ let events: EnvoyEvent[];
 let running: EnvoyProcess[];
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'weir-process-'));
+  directory = temporaryFolder('process');
   recorded = null;
   events = [];
   running = [];

@@ -16,9 +16,10 @@ import {
 import { makeOtherBuild, type OtherBuild } from '../bpf/other-build.ts';
 import { assertNothingLeft } from '../integration/leaks.ts';
 import { waitUntil } from '../integration/wait-until.ts';
+import { runName } from '../run-name.ts';
 
 const rounds = Number(process.env['WEIR_CRASH_ROUNDS'] ?? '2');
-const names = stageNames(`crash${process.pid}`);
+const names = stageNames(runName('crash'));
 const HANGAR = { address: DEATHSTAR, port: 8080, method: 'GET', path: '/v1/hangar' };
 const LAND = { address: DEATHSTAR, port: 80, method: 'POST', path: '/v1/request-landing' };
 const EXHAUST = { address: DEATHSTAR, port: 80, method: 'PUT', path: '/v1/exhaust-port' };

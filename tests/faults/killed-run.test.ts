@@ -1,13 +1,14 @@
 // Whoever runs a test or a benchmark may kill it: what it started ends, and the next run removes the rest.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readlinkSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, mkdirSync, readlinkSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { stageNames } from '@weir/agent';
 import { assertNothingLeft } from '../integration/leaks.ts';
 import { waitUntil } from '../integration/wait-until.ts';
+import { runName } from '../run-name.ts';
 import { sweep } from '../sweep.ts';
 
 test('a run that is killed takes its children along, and leaves to the next run what outlives an agent', async (t) => {
@@ -31,7 +32,24 @@ test('a run that is killed takes its children along, and leaves to the next run 
   });
   await sweep();
   assert.deepEqual(namespacesOf(pid), []);
-  assertNothingLeft(stageNames(`killed${pid}`));
+  assertNothingLeft(stageNames(`killed-pid${pid}`));
+});
+
+test('what an ended run left is taken even where its namespaces are gone, as after a restart of the machine', async (t) => {
+  const { pid } = spawnSync('true');
+  const ended = stageNames(`ended-pid${pid}`);
+  const others = [runName('living'), `node-${pid}`].map((name) => stageNames(name).stateDirectory);
+  for (const folder of [...others, ended.stateDirectory]) mkdirSync(folder, { recursive: true });
+  t.after(() => {
+    for (const folder of others) rmSync(folder, { recursive: true });
+    execFileSync('rmdir', ['--ignore-fail-on-non-empty', dirname(ended.stateDirectory)]);
+  });
+  await sweep();
+  assertNothingLeft(ended);
+  assert.ok(
+    others.every((folder) => existsSync(folder)),
+    'the rest stays',
+  );
 });
 
 function namespacesOf(pid: number): readonly string[] {

@@ -3,10 +3,11 @@ import { setStage, stageNames } from '@weir/agent';
 import { makeNetwork } from '../envoy-config/support/network.ts';
 import { startBroker } from '../kafka/support/broker.ts';
 import { startKafkaProxy } from '../kafka/support/proxy.ts';
+import { runName } from '../run-name.ts';
 
 const network = makeNetwork('killed');
 await Promise.all([
-  setStage(stageNames(`killed${process.pid}`)),
+  setStage(stageNames(runName('killed'))),
   startKafkaProxy(network.proxy),
   startBroker({ namespace: network.server, address: network.serverAddress }),
 ]);

@@ -15,8 +15,9 @@ import {
   weir,
 } from '@weir/agent';
 import { assertNothingLeft } from '../integration/leaks.ts';
+import { runName } from '../run-name.ts';
 
-const names = stageNames(`newcomer${process.pid}`);
+const names = stageNames(runName('newcomer'));
 const execute = promisify(execFile);
 const xwing = PODS.find(({ name }) => name === 'xwing')!;
 const HELLO = { address: xwing.address, port: 80, method: 'GET', path: '/' };
@@ -65,7 +66,7 @@ describe('a workload that comes while the agent is down', () => {
 });
 
 describe("a workload that comes while the agent is down, where it is known which addresses are workloads'", () => {
-  const guarded = stageNames(`guarded${process.pid}`);
+  const guarded = stageNames(runName('guarded'));
   let stage: Stage;
 
   before(async () => {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { DEATHSTAR, exampleText, type Stage, setStage, stageNames, weir } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 
-const names = stageNames(`fast${process.pid}`);
+const names = stageNames(runName('fast'));
 const LAND = { address: DEATHSTAR, port: 80, method: 'POST', path: '/v1/request-landing' };
 
 describe('an agent that accelerates', () => {

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { DEATHSTAR, exampleText, type Stage, setStage, stageNames, weir } from '@weir/agent';
+import { runName, temporaryFolder } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 
-const names = stageNames(`apply${process.pid}`);
+const names = stageNames(runName('apply'));
 const EXHAUST = { address: DEATHSTAR, port: 80, method: 'PUT', path: '/v1/exhaust-port' };
 
 describe('weir policy apply and remove', () => {
   let stage: Stage;
-  const folder = mkdtempSync(join(tmpdir(), 'weir-apply-'));
+  const folder = temporaryFolder('apply');
   const file = join(folder, 'deathstar.yaml');
 
   before(async () => {

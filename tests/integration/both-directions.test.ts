@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { DEATHSTAR, type Outcome, type Stage, setStage, stageNames } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`both${process.pid}`);
+const names = stageNames(runName('both'));
 const DROPPED: Outcome = { kind: 'failure', code: 'TIMEOUT' };
 
 const INGRESS = `apiVersion: cilium.io/v2

@@ -19,10 +19,11 @@ import {
   stageNames,
   weir,
 } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`hand${process.pid}`);
+const names = stageNames(runName('hand'));
 const execute = promisify(execFile);
 const ENVOY = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
 const LAND = { address: DEATHSTAR, port: 80, method: 'POST', path: '/v1/request-landing' };

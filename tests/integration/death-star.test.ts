@@ -10,10 +10,11 @@ import {
   setStage,
   stageNames,
 } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`story${process.pid}`);
+const names = stageNames(runName('story'));
 const LAND = { address: DEATHSTAR, port: 80, method: 'POST', path: '/v1/request-landing' };
 const EXHAUST = { address: DEATHSTAR, port: 80, method: 'PUT', path: '/v1/exhaust-port' };
 const HANGAR = { address: DEATHSTAR, port: 8080, method: 'GET', path: '/v1/hangar' };

@@ -3,10 +3,11 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { DEATHSTAR, type Flow, type Outcome, type Stage, setStage, stageNames } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`headers${process.pid}`);
+const names = stageNames(runName('headers'));
 const policy = `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: headers, namespace: default}

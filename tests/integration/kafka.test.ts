@@ -3,10 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { DEATHSTAR, type Stage, setStage, stageNames } from '@weir/agent';
 import { type Broker, startBroker } from '../kafka/support/broker.ts';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`kafka${process.pid}`);
+const names = stageNames(runName('kafka'));
 const namespace = (pod: string): string => `weir-${names.instance}-${pod}`;
 
 const POLICY = (topic: string): string => `apiVersion: cilium.io/v2

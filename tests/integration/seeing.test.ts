@@ -4,10 +4,11 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { DEATHSTAR, exampleText, PODS, type Stage, setStage, stageNames, weir } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`seeing${process.pid}`);
+const names = stageNames(runName('seeing'));
 const LAND = { address: DEATHSTAR, port: 80, method: 'POST', path: '/v1/request-landing' };
 const execute = promisify(execFile);
 const addressOf = (pod: string): string => PODS.find(({ name }) => name === pod)?.address ?? '';

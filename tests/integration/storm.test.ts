@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs';
 import { after, before, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DEATHSTAR, type Stage, setStage, stageNames } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`storm${process.pid}`);
+const names = stageNames(runName('storm'));
 const edits = 1_000;
 const stormMs = 10_000;
 const files = 10;

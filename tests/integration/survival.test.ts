@@ -3,10 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { DEATHSTAR, exampleText, type Outcome, type Stage, setStage, stageNames } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 import { waitUntil } from './wait-until.ts';
 
-const names = stageNames(`alive${process.pid}`);
+const names = stageNames(runName('alive'));
 const LAND = { address: DEATHSTAR, port: 80, method: 'POST', path: '/v1/request-landing' };
 const EXHAUST = { address: DEATHSTAR, port: 80, method: 'PUT', path: '/v1/exhaust-port' };
 const HANGAR = { address: DEATHSTAR, port: 8080, method: 'GET', path: '/v1/hangar' };

@@ -13,9 +13,10 @@ import {
   setStage,
   stageNames,
 } from '@weir/agent';
+import { runName } from '../run-name.ts';
 import { assertNothingLeft } from './leaks.ts';
 
-const names = stageNames(`world${process.pid}`);
+const names = stageNames(runName('world'));
 const WORLD = `weir-${names.instance}-world`;
 const WORLD_ADDRESS = '10.99.0.2';
 const NODE_ADDRESS = '10.99.0.1';

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type Instance, installRouting, instanceOf, removeRouting } from '@weir/redirect';
+import { runName } from '../run-name.ts';
 
-const namespace = `weir-routing-${process.pid}`;
+const namespace = runName('weir-routing');
 const ip = async (...words: readonly string[]): Promise<string> =>
   execFileSync('ip', ['-n', namespace, ...words], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 

@@ -1,13 +1,13 @@
 // A real Envoy that takes its configuration from a server under test, everything on unix sockets.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { endingWithUs } from '@weir/agent';
 import type { Variant } from '@weir/xds-server';
+import { temporaryFolder } from '../run-name.ts';
 
 const ttlFeatures = ['xds.config.supports-resource-ttl', 'xds.config.supports-resource-in-sotw'];
 const binary = resolve(import.meta.dirname, '../../build/envoy/envoy/_bin/envoy');
@@ -37,7 +37,7 @@ export interface EnvoyOptions {
 
 /** A directory that goes when the test does. */
 export function temporaryDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'weir-xds-'));
+  const directory = temporaryFolder('xds');
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }

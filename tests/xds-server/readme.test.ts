@@ -1,9 +1,10 @@
 // The README's example serves a real Envoy as it stands, but for the addresses.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../run-name.ts';
 import { startEnvoy, temporaryDirectory } from './envoy-under-test.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -14,8 +15,9 @@ test('the README example puts a cluster in force at an Envoy', async (t) => {
   assert.match(example, /inForce/);
   const socket = join(temporaryDirectory(t), 'xds.sock');
   // Inside the repository, where the packages are found.
-  const file = join(root, 'build', `readme-example-${process.pid}.ts`);
-  mkdirSync(join(root, 'build'), { recursive: true });
+  const folder = temporaryFolder('readme', join(root, 'build'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'example.ts');
   const told = "console.log('in force', result.clients); // every client";
   writeFileSync(
     file,
@@ -24,7 +26,6 @@ test('the README example puts a cluster in force at an Envoy', async (t) => {
       .replace('port: 18000', 'port: 0')
       .replace('// every client', told),
   );
-  t.after(() => rmSync(file));
   const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   let output = '';

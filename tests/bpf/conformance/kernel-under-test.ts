@@ -15,6 +15,7 @@ import {
 import { servedKinds } from '@weir/envoy-config';
 import type { EndpointState, Engine, EngineState, Explanation, Identity } from '@weir/l7-policy';
 import { type DesiredState, openRedirector } from '@weir/redirect';
+import { runName } from '../../run-name.ts';
 import { bpffs, marks, mountBpffs } from '../lab.ts';
 
 /** The programs, over the maps of an instance of its own. */
@@ -33,7 +34,7 @@ export type Addresses = ReadonlyMap<string, Identity>;
 /** `interfaces` are given to endpoints in turn; they need not lead anywhere. */
 export function openKernelUnderTest(interfaces: readonly Ifindex[]): KernelUnderTest {
   mountBpffs();
-  const options = { instance: `conformance${process.pid}`, marks, bpffs };
+  const options = { instance: runName('conformance'), marks, bpffs };
   const datapath = openDatapath({
     ...options,
     capacity: { policyPeers: 65536, policyTables: 65536, ipcache: 4096, endpoints: 64, connections: 4096 },

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
+import { temporaryFolder } from '../../run-name.ts';
 import { type EnvoyUnderTest, startEnvoy } from '../support/envoy-under-test.ts';
 import { entering, inside, makeNetwork, type TestNetwork } from '../support/network.ts';
 import { grpcRule, httpRule, testClass } from '../support/rules.ts';
@@ -36,7 +36,7 @@ before(async () => {
     const build = spawnSync('go', ['build', '-o', goClient, '.'], { cwd: program('go') });
     assert.equal(build.status, 0, String(build.stderr));
   }
-  directory = mkdtempSync(join(tmpdir(), 'weir-clients-'));
+  directory = temporaryFolder('clients');
   writeFileSync(join(directory, 'upload'), upload);
   network = makeNetwork('clients');
   network.redirect(80, 15001);

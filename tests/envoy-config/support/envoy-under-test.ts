@@ -1,5 +1,4 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import {
   create,
@@ -38,6 +37,7 @@ import { ApiVersion, ConfigSourceSchema } from '@weir/xds-ts/envoy/config/core/v
 import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@weir/xds-ts/envoy/config/route/v3/route';
 import { HttpConnectionManagerSchema } from '@weir/xds-ts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { temporaryFolder } from '../../run-name.ts';
 import { listeningIn } from './listening-in.ts';
 import { entering } from './network.ts';
 
@@ -75,7 +75,7 @@ export async function startEnvoy(
   limits: Partial<ProxyLimits> = {},
 ): Promise<EnvoyUnderTest> {
   const settings = { ...usualSettings, limits: { ...defaultLimits, ...limits } };
-  const directory = mkdtempSync(join(tmpdir(), 'weir-envoy-'));
+  const directory = temporaryFolder('envoy');
   const at = (name: string) => join(directory, name);
   for (const kind of ['lds', 'cds', 'rds']) writeResources(directory, kind, []);
   writeResources(

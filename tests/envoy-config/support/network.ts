@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { endingWithUs } from '@weir/agent';
+import { runName } from '../../run-name.ts';
 
 /** Three namespaces in a row: client, proxy, server. What the client sends to the server is redirected. */
 export interface TestNetwork {
@@ -18,7 +19,7 @@ const deliverMark = '0x200/0xf00';
 
 /** Makes the namespaces; names carry the pid, so that runs do not meet. */
 export function makeNetwork(label: string): TestNetwork {
-  const name = (role: string) => `weir-ec-${label}-${process.pid}-${role}`;
+  const name = (role: string) => `weir-ec-${runName(label)}-${role}`;
   const [client, proxy, server] = [name('c'), name('p'), name('s')];
   for (const namespace of [client, proxy, server]) run('ip', 'netns', 'add', namespace);
   link(client, proxy, 'toclient', '10.77.1');

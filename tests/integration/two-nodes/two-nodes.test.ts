@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import type { Outcome, Ship, ShipRequest } from '@weir/agent';
+import { runName } from '../../run-name.ts';
 import { assertNothingLeft } from '../leaks.ts';
 import { joinNodes, openNode, type TestNode } from './node.ts';
 
 const DROPPED = 'TIMEOUT';
-const names = ['a', 'b'].map((letter) => `two${letter}${process.pid}`) as [string, string];
+const names = ['a', 'b'].map((letter) => runName(`two${letter}`)) as [string, string];
 
 /** A policy for one workload. `http` is a list of rules, none is layer 4 alone. */
 function policy(

@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Broker, type BrokerOptions, startBroker as startBrokerAt } from '@weir/agent';
 import { entering } from '../../envoy-config/support/network.ts';
+import { temporaryFolder } from '../../run-name.ts';
 
 export type { Broker };
 
@@ -14,6 +12,6 @@ export function startBroker({
   return startBrokerAt({
     ...options,
     enter: entering(namespace),
-    directory: join(tmpdir(), `weir-broker-${randomUUID()}`),
+    directory: temporaryFolder('broker'),
   });
 }

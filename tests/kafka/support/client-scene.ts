@@ -1,11 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { classId } from '@weir/l7-policy';
 import { until } from '../../envoy-config/support/envoy-under-test.ts';
 import { entering, makeNetwork } from '../../envoy-config/support/network.ts';
+import { temporaryFolder } from '../../run-name.ts';
 import { startBroker } from './broker.ts';
 import { startKafkaProxy } from './proxy.ts';
 import { slotsOf } from './rules.ts';
@@ -44,7 +43,7 @@ export async function startClientScene(version: string): Promise<ClientScene> {
     startKafkaProxy(network.proxy),
     startBroker({ namespace: network.server, address: network.serverAddress, version }),
   ]);
-  const directory = mkdtempSync(join(tmpdir(), 'weir-clients-'));
+  const directory = temporaryFolder('clients');
   const bootstrap = `${network.serverAddress}:9092`;
   const kcat = (namespace: string, args: readonly string[], input = '') => {
     const [enter, ...words] = entering(namespace, 'kcat', '-b', bootstrap, ...args);

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
@@ -27,6 +26,7 @@ import { ListenerSchema } from '@weir/xds-ts/envoy/config/listener/v3/listener';
 import { pollProcess, until } from '../../envoy-config/support/envoy-under-test.ts';
 import { listeningIn } from '../../envoy-config/support/listening-in.ts';
 import { entering } from '../../envoy-config/support/network.ts';
+import { temporaryFolder } from '../../run-name.ts';
 
 const binaryPath = resolve(import.meta.dirname, '../../../build/envoy/envoy/_bin/envoy');
 
@@ -63,7 +63,7 @@ export async function startKafkaProxy(
     kafkaFilter,
     limits: defaultLimits,
   };
-  const directory = mkdtempSync(join(tmpdir(), 'weir-kafka-'));
+  const directory = temporaryFolder('kafka');
   const at = (name: string) => join(directory, name);
   const reports: KafkaReport[] = [];
   const compiler = createClassCompiler(randomUUID);

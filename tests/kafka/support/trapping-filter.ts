@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type KafkaFilter, readKafkaFilter } from '@weir/envoy-config';
+import { temporaryFolder } from '../../run-name.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const main = '../../envoy-config/kafka-filter/envoy/main';
@@ -20,7 +21,7 @@ export function proxy_on_downstream_data(context: u32, size: u32, end: u32): u32
 
 /** The filter, with a trap in the way of a request that names a topic `trap`. */
 export function trappingFilter(): KafkaFilter {
-  const directory = mkdtempSync(join(root, 'build/kafka-trap-'));
+  const directory = temporaryFolder('kafka-trap', join(root, 'build'));
   const [entry, out] = [join(directory, 'trap.ts'), join(directory, 'trap.wasm')];
   const flags = ['-O1', '--runtime', 'incremental', '--initialMemory', '2', '--exportStart', '_initialize'];
   const abort = ['--use', 'abort=envoy-config/kafka-filter/envoy/main/onAbort'];
