@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { removeDatapath, watchProcess } from '@weir/bpf';
 import { removeRouting } from '@weir/redirect';
@@ -56,9 +56,15 @@ async function removeEmptyClsact(link: string): Promise<void> {
   if (filters.join('').trim() === '') await runTc('qdisc', 'del', 'dev', link, 'clsact');
 }
 
-/** The folder of all instances, when this was the last one. */
+/** Removes the folder of all instances when this was the last one; where it is a mount, it stays. */
 function removeEmpty(directory: string): void {
-  if (basename(directory) === 'weir' && readdirSync(directory).length === 0) rmdirSync(directory);
+  if (basename(directory) !== 'weir') return;
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'ENOTEMPTY' && code !== 'EBUSY' && code !== 'ENOENT') throw error;
+  }
 }
 
 async function stopAgent(socketPath: string, force: boolean): Promise<boolean> {
