@@ -55,6 +55,14 @@ describe('control API', () => {
     await assert.rejects(client.call('GET', '/v1/x'), /^ControlError: no such workload$/);
   });
 
+  it('gives the reason for a stream that it refuses', async () => {
+    await serve(async () => {
+      throw new Error('no such number');
+    });
+    const stream = client.stream('/v1/flows?last=x', new AbortController().signal);
+    await assert.rejects(stream[Symbol.asyncIterator]().next(), /^ControlError: no such number$/);
+  });
+
   it('refuses a body that is too large or no JSON, and goes on', async () => {
     await serve(async () => ({ kind: 'json', status: 200, body: {} }));
     await assert.rejects(client.call('PUT', '/', 'x'.repeat(2 * 1024 * 1024)), /ControlError/);

@@ -55,6 +55,21 @@ describe('seeing what the kernel does', () => {
     assert.deepEqual(await json('bpf', 'ct', 'list'), []);
   });
 
+  it('says where a trace must run', async () => {
+    const [program = '', ...words] = weir(names);
+    const trace = execute(program, [
+      ...words,
+      'trace',
+      '--from',
+      'xwing',
+      '--to',
+      'deathstar',
+      '--port',
+      '80',
+    ]);
+    await assert.rejects(trace, /another network namespace: nsenter --net=\/proc\/\d+\/ns\/net weir trace/);
+  });
+
   it('lists connections, prefixes and outcomes', async () => {
     const landed = await stage.ships.tiefighter.send({ ...LAND, connection: 'kept' });
     assert.equal(landed.kind === 'answer' && landed.status, 200);

@@ -42,11 +42,7 @@ export function controlClient(socketPath: string): ControlClient {
         response.on('error', (error) => reject(unreachable(error)));
         response.on('end', () => {
           if (response.statusCode === 200) resolve(text);
-          else {
-            const why =
-              errorText(JSON.parse(text)) ?? `the agent answered with status ${response.statusCode}`;
-            reject(new ControlError(why));
-          }
+          else reject(refusal(response.statusCode, text));
         });
       });
       request.on('error', (error) => reject(unreachable(error)));
@@ -65,8 +61,12 @@ export function controlClient(socketPath: string): ControlClient {
         request.end();
       });
       try {
-        for await (const line of createInterface({ input: response })) yield JSON.parse(line);
+        for await (const line of createInterface({ input: response })) {
+          if (response.statusCode !== 200) throw refusal(response.statusCode, line);
+          yield JSON.parse(line);
+        }
       } catch (error) {
+        if (error instanceof ControlError) throw error;
         if (!signal.aborted) throw unreachable(error);
       } finally {
         response.destroy();
@@ -75,7 +75,8 @@ export function controlClient(socketPath: string): ControlClient {
   };
 }
 
-function errorText(answer: unknown): string | undefined {
-  if (typeof answer !== 'object' || answer === null || !('error' in answer)) return undefined;
-  return String(answer.error);
+function refusal(status: number | undefined, text: string): ControlError {
+  const answer: unknown = JSON.parse(text);
+  const told = typeof answer === 'object' && answer !== null && 'error' in answer;
+  return new ControlError(told ? String(answer.error) : `the agent answered with status ${status}`);
 }

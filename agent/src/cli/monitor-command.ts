@@ -1,5 +1,5 @@
 import { openDatapathView } from '@weir/bpf';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ControlError } from '../api/control-client.ts';
 import type { Flow, FlowPeer } from '../flows/flow.ts';
 import { flowFromDatapath } from '../flows/from-datapath.ts';
@@ -25,7 +25,7 @@ export function monitorCommand(): Command {
     .option('--denied', 'only what was refused')
     .option('--drops', 'only what the kernel dropped; without an agent too')
     .option('--bpffs <dir>', 'as given to the agent', DEFAULT_BPFFS)
-    .option('--kind <kind>', 'only `connection` or only `request`')
+    .addOption(new Option('--kind <kind>', 'only flows of this kind').choices(['connection', 'request']))
     .action(async (words: MonitorWords, command: Command) => {
       const options = globalOptions(command);
       const stop = new AbortController();

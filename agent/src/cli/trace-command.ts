@@ -1,3 +1,4 @@
+import { existsSync, readlinkSync } from 'node:fs';
 import { openDatapathView, openPacketRunner } from '@weir/bpf';
 import { Command } from 'commander';
 import type { Status } from '../api/api-types.ts';
@@ -42,7 +43,8 @@ export function traceCommand(): Command {
 async function trace(options: GlobalOptions, words: TraceWords): Promise<Trace> {
   const { instance } = agentOptions({ instance: options.instance });
   const { flow } = parseFlowQuery({ from: words.from, to: words.to, port: words.port });
-  const workloads = await ask<Status>(options, 'GET', '/v1/status');
+  const status = await ask<Status>(options, 'GET', '/v1/status');
+  if (status !== null) assertSameNetwork(status.pid);
   const explanation = await ask<QueryExplanation>(options, 'POST', '/v1/explain', {
     from: words.from,
     to: words.to,
@@ -57,7 +59,7 @@ async function trace(options: GlobalOptions, words: TraceWords): Promise<Trace> 
       {
         view,
         runner,
-        workloads: workloads?.workloads ?? null,
+        workloads: status?.workloads ?? null,
         explanation,
         links: await listLinks(runIp),
         uplinks: await listUplinks(runIp),
@@ -67,6 +69,18 @@ async function trace(options: GlobalOptions, words: TraceWords): Promise<Trace> 
     runner.close();
     view.close();
   }
+}
+
+/** The programs run on interfaces of this network namespace. */
+function assertSameNetwork(agent: number): void {
+  const [here, there] = ['self', agent].map((pid) => {
+    const path = `/proc/${pid}/ns/net`;
+    return existsSync(path) ? readlinkSync(path) : undefined;
+  });
+  if (there !== undefined && here !== there)
+    throw new Error(
+      `the agent is in another network namespace: nsenter --net=/proc/${agent}/ns/net weir trace …`,
+    );
 }
 
 /** Null when no agent answers. */
