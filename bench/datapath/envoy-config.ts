@@ -59,10 +59,10 @@ export interface MarkedListener {
 }
 
 /** An Envoy that carries redirected TCP connections to where they were going, from the client's own address. */
-export function tcpProxy(...listeners: readonly MarkedListener[]): object {
+export function tcpProxy(listener: MarkedListener): object {
   return {
     static_resources: {
-      listeners: listeners.map(tcpListener),
+      listeners: [tcpListener(listener)],
       clusters: [
         {
           name: 'original',

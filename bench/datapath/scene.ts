@@ -39,6 +39,11 @@ export interface Variant {
 /** A node with a pair of pods for each way. */
 export interface Scene {
   readonly variants: readonly Variant[];
+  /**
+   * Resolves when the proxies have closed what is left of earlier load. HTTP keeps the connection to a server for five
+   * idle seconds when its client has gone (upstreamIdleTimeoutMs): closing thousands took a fifth of what ran then.
+   */
+  settle(): Promise<void>;
   /** Throws unless each way was really taken. */
   check(): Promise<void>;
   strike(): Promise<void>;
@@ -59,8 +64,8 @@ const REDIRECT_PORT = 13_003;
 /** Mark and table of the TPROXY peer; they live in the bench's namespace only. */
 const TPROXY_MARK = '0x1';
 
-/** `fast` is TCP, `quick` HTTP with acceleration, `tproxy` HTTP; no policy selects those of `free`. */
-const WAYS = ['direct', 'weir', 'tcp', 'tproxy', 'fast', 'quick', 'free'] as const;
+/** `quick` is HTTP with acceleration, `tproxy` HTTP; no policy selects those of `free`. */
+const WAYS = ['direct', 'weir', 'tproxy', 'quick', 'free'] as const;
 const PODS = WAYS.flatMap(podsOf);
 function podsOf(way: string, index: number): Pod[] {
   return [
@@ -69,11 +74,13 @@ function podsOf(way: string, index: number): Pod[] {
   ];
 }
 /**
- * TCP by iptables, in nodes of their own: NAT tracks the connections of its whole network namespace, and the agent
- * switches off what TPROXY gains by in its own (tcp_early_demux).
+ * TCP, each way in a node of its own, or it would pay for the others: NAT tracks the connections of its whole network
+ * namespace, every packet passes all rules of iptables and of routing there, and the agent switches off what TPROXY gains
+ * by (tcp_early_demux). `tcp` and `fast`, which is accelerated, go by our programs.
  */
-const APART = ['redirect', 'divert'] as const;
-const podsApart = (way: (typeof APART)[number]): Pod[] => podsOf(way, 100 + APART.indexOf(way));
+const APART = ['redirect', 'divert', 'tcp', 'fast'] as const;
+type Apart = (typeof APART)[number];
+const podsApart = (way: Apart): Pod[] => podsOf(way, 100 + APART.indexOf(way));
 const addressOf = (pod: string): string =>
   [...PODS, ...APART.flatMap(podsApart)].find(({ name }) => name === pod)?.address ?? '';
 
@@ -88,21 +95,29 @@ export async function setScene(server: Server): Promise<Scene> {
   const children: ChildProcess[] = [];
   const logFile = join(names.runDirectory, 'bench.log');
   const network = await createNetwork(`weir-${names.instance}`, PODS);
-  const redirect = await createNetwork(`weir-${names.instance}-redirect`, podsApart('redirect'));
-  const divert = await createNetwork(`weir-${names.instance}-divert`, podsApart('divert'));
+  const apart = (way: Apart) => createNetwork(`weir-${names.instance}-${way}`, podsApart(way));
+  const [tcp, fast] = [await apart('tcp'), await apart('fast')];
+  const [redirect, divert] = [await apart('redirect'), await apart('divert')];
+  const networks = [network, tcp, fast, redirect, divert];
   const inPod = (pod: string): readonly [string, ...string[]] =>
-    (pod.startsWith('redirect-') ? redirect : pod.startsWith('divert-') ? divert : network).inPod(pod);
+    ({ tcp, fast, redirect, divert })[pod.replace(/-.*/, '')]?.inPod(pod) ?? network.inPod(pod);
   const inNode = runner(network.inNode);
 
-  const tcpNode = (...words: readonly string[]): Promise<string> =>
-    inNode(process.execPath, join(import.meta.dirname, 'tcp-node.ts'), ...words);
+  const tcpNode = (kind: keyof typeof tcpInstances, task: string, ...words: readonly string[]) =>
+    runner((kind === 'plain' ? tcp : fast).inNode)(
+      process.execPath,
+      join(import.meta.dirname, 'tcp-node.ts'),
+      task,
+      tcpInstances[kind],
+      ...words,
+    );
 
   async function strike(): Promise<void> {
     for (const child of children) child.kill('SIGKILL');
-    for (const instance of Object.values(tcpInstances)) await tcpNode('remove', instance);
+    for (const kind of ['plain', 'accelerated'] as const) await tcpNode(kind, 'remove');
     for (const each of [names, quick])
       await inNode(...weir(each), 'uninstall', '--force', '--state-dir', each.stateDirectory);
-    for (const each of [network, redirect, divert]) await each.remove();
+    for (const each of networks) await each.remove();
   }
 
   function start(enter: readonly [string, ...string[]], ...words: readonly string[]): void {
@@ -146,7 +161,7 @@ export async function setScene(server: Server): Promise<Scene> {
     mkdirSync(names.runDirectory, { recursive: true });
     // Else ports that closed connections hold for a minute are soon nearly all, and a new one is a search for the rest.
     const pods = [...WAYS, ...APART].flatMap((way) => [inPod(`${way}-server`), inPod(`${way}-client`)]);
-    for (const enter of [network.inNode, redirect.inNode, divert.inNode, ...pods])
+    for (const enter of [...networks.map((each) => each.inNode), ...pods])
       await runner(enter)('sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=64');
     const bareServer = join(names.runDirectory, 'bare-server');
     await execute('gcc', ['-O2', '-o', bareServer, join(import.meta.dirname, 'bare-server.c')]);
@@ -159,13 +174,13 @@ export async function setScene(server: Server): Promise<Scene> {
     const marked = (kind: keyof typeof TCP_PORTS): MarkedListener => {
       return { port: TCP_PORTS[kind], mark: instanceOf(tcpInstances[kind]).marks.proxy };
     };
-    envoy(network.inNode, 'tcp', tcpProxy(marked('plain'), marked('accelerated')), 2);
-    for (const [kind, way] of [
-      ['plain', 'tcp'],
-      ['accelerated', 'fast'],
+    for (const [kind, way, node] of [
+      ['plain', 'tcp', tcp],
+      ['accelerated', 'fast', fast],
     ] as const) {
+      envoy(node.inNode, way, tcpProxy(marked(kind)), 2);
       const pair = ['server', 'client'].flatMap((role) => [addressOf(`${way}-${role}`), `${way}-${role[0]}`]);
-      await tcpNode('install', tcpInstances[kind], ...pair, String(TCP_PORTS[kind]), kind);
+      await tcpNode(kind, 'install', ...pair, String(TCP_PORTS[kind]), kind);
     }
 
     envoy(redirect.inNode, 'redirect', tcpProxy({ port: REDIRECT_PORT, mark: null }), 2);
@@ -192,10 +207,9 @@ export async function setScene(server: Server): Promise<Scene> {
       const { acceleration, accelerationCounters } = (await statusOf(quick)).datapath;
       if (acceleration.kind === 'off') throw new Error(acceleration.reason);
       if ((accelerationCounters['accelerated'] ?? 0) === 0) throw new Error('no HTTP went around TCP');
-      if ((await tcpNode('messages', tcpInstances.accelerated)) === '0\n')
-        throw new Error('no TCP went around TCP');
+      if ((await tcpNode('accelerated', 'messages')) === '0\n') throw new Error('no TCP went around TCP');
     };
-    return { variants, strike, check };
+    return { variants, settle: () => untilIdle(inNode), strike, check };
   } catch (error) {
     await strike();
     throw error;
@@ -264,6 +278,15 @@ function checkWays({ datapath: { counters } }: Status): void {
 async function checkTproxy(inNode: Runner): Promise<void> {
   const rules = await inNode('iptables', '-t', 'mangle', '-nvxL', 'PREROUTING');
   if (!/^\s*[1-9]\d* .*TPROXY/m.test(rules)) throw new Error("TPROXY's rule saw no packet");
+}
+
+async function untilIdle(inNode: Runner): Promise<void> {
+  let open = 0;
+  for (const deadline = performance.now() + 20_000; performance.now() < deadline; await delay(100)) {
+    open = (await inNode('ss', '-Htn', 'state', 'established')).split('\n').length - 1;
+    if (open < 16) return;
+  }
+  throw new Error(`${open} connections of the proxies are still open`);
 }
 
 async function untilHealthy(look: () => Promise<Status>, log: () => string): Promise<Status> {

@@ -1,7 +1,8 @@
-// Runs inside the bench's node: redirects all TCP to port 80 of one pod to a proxy port, with map content written
+// Runs inside a node of the bench: redirects all TCP to port 80 of one pod to a proxy port, with map content written
 // by hand. Arguments: `install INSTANCE SERVER_IP SERVER_LINK CLIENT_IP CLIENT_LINK PROXY_PORT
 // plain|accelerated`, `messages INSTANCE`, which prints how many went around TCP, or `remove INSTANCE`.
 import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import {
   anyIdentity,
@@ -54,6 +55,10 @@ async function install([
   port = '',
 ]: readonly string[]): Promise<void> {
   await installRouting(instance, ip);
+  // As the agent leaves a node (network/early-demux.ts and accept-local.ts there).
+  writeFileSync('/proc/sys/net/ipv4/tcp_early_demux', '0');
+  for (const link of [serverLink, clientLink])
+    writeFileSync(`/proc/sys/net/ipv4/conf/${link}/accept_local`, '1');
   const { maps } = datapath;
   const web = { table: tableNumber(1), protocol: 6, port: 80, portPrefixLength: 16 };
   maps.policyTables.set(web, { kind: 'l7', set: setNumber(1) });
