@@ -44,6 +44,7 @@ try {
 function isHttp({ name }: Variant): boolean {
   return name.startsWith('HTTP');
 }
+
 function values(name: Variant['name'], load: Load, what: keyof Measurement): readonly number[] {
   return (measured.get(`${load} ${name}`) ?? []).map((one) => one[what]);
 }

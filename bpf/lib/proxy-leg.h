@@ -10,18 +10,14 @@ enum leg { NO_LEG, LEG_OPENS, LEG_IS_OPEN, LEG_REFUSED };
 static __noinline enum leg leg_of(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct bpf_sock_tuple tuple = {};
-	__u32 bytes = tuple_of(packet, &tuple);
-	struct bpf_sock *socket, *full;
+	struct bpf_sock *socket = find_socket(skb, &tuple, tuple_of(packet, &tuple)), *own;
 	enum leg leg = NO_LEG;
 
-	socket = bytes == sizeof(tuple.ipv4)
-			 ? bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0)
-			 : bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	if (!socket)
 		return NO_LEG;
-	full = bpf_sk_fullsock(socket);
-	if (full && full->state != BPF_TCP_LISTEN && (full->mark & mark_mask) == mark_proxy)
-		leg = full->state == BPF_TCP_SYN_SENT ? LEG_OPENS : LEG_IS_OPEN;
+	own = as_proxys(socket);
+	if (own)
+		leg = own->state == BPF_TCP_SYN_SENT ? LEG_OPENS : LEG_IS_OPEN;
 	bpf_sk_release(socket);
 	return leg;
 }

@@ -3,37 +3,55 @@
 #pragma once
 #include "flow.h"
 
-/* Fills the tuple of a packet; gives its length, which is how the kernel knows the family. */
-static __always_inline __u32 tuple_of(const struct packet *packet, struct bpf_sock_tuple *tuple)
+/* Fills a tuple; gives its length, which is how the kernel knows the family. */
+static __always_inline __u32 fill_tuple(struct bpf_sock_tuple *tuple, const struct weir_address *source, __be16 source_port,
+					const struct weir_address *destination, __be16 destination_port)
 {
-	if (is_ipv4(&packet->source)) {
-		tuple->ipv4.saddr = packet->source.words[3];
-		tuple->ipv4.daddr = packet->destination.words[3];
-		tuple->ipv4.sport = packet->source_port;
-		tuple->ipv4.dport = packet->destination_port;
+	if (is_ipv4(source)) {
+		tuple->ipv4.saddr = source->words[3];
+		tuple->ipv4.daddr = destination->words[3];
+		tuple->ipv4.sport = source_port;
+		tuple->ipv4.dport = destination_port;
 		return sizeof(tuple->ipv4);
 	}
 	for (int i = 0; i < 4; i++) {
-		tuple->ipv6.saddr[i] = packet->source.words[i];
-		tuple->ipv6.daddr[i] = packet->destination.words[i];
+		tuple->ipv6.saddr[i] = source->words[i];
+		tuple->ipv6.daddr[i] = destination->words[i];
 	}
-	tuple->ipv6.sport = packet->source_port;
-	tuple->ipv6.dport = packet->destination_port;
+	tuple->ipv6.sport = source_port;
+	tuple->ipv6.dport = destination_port;
 	return sizeof(tuple->ipv6);
 }
 
-/* Whether the stack has a socket for a segment of a connection, in whatever state of its life. */
+static __always_inline __u32 tuple_of(const struct packet *packet, struct bpf_sock_tuple *tuple)
+{
+	return fill_tuple(tuple, &packet->source, packet->source_port, &packet->destination, packet->destination_port);
+}
+
+/* The stack's socket for a segment with these addresses, in whatever state of its life; to be released. */
+static __always_inline struct bpf_sock *find_socket(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 bytes)
+{
+	/* Two calls: the verifier wants to know the length. */
+	return bytes == sizeof(tuple->ipv4)
+		       ? bpf_skc_lookup_tcp(skb, tuple, sizeof(tuple->ipv4), BPF_F_CURRENT_NETNS, 0)
+		       : bpf_skc_lookup_tcp(skb, tuple, sizeof(tuple->ipv6), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* The same socket when it is a connection of the proxy's that is not yet over, else 0. */
+static __always_inline struct bpf_sock *as_proxys(struct bpf_sock *socket)
+{
+	struct bpf_sock *full = bpf_sk_fullsock(socket);
+
+	return full && full->state != BPF_TCP_LISTEN && (full->mark & mark_mask) == mark_proxy ? full : 0;
+}
+
+/* Whether the stack has a socket for a segment of a connection. */
 static __noinline int has_socket(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct bpf_sock_tuple tuple = {};
-	__u32 bytes = tuple_of(packet, &tuple);
-	struct bpf_sock *socket;
+	struct bpf_sock *socket = find_socket(skb, &tuple, tuple_of(packet, &tuple));
 	int known = 0;
 
-	/* Two calls: the verifier wants to know the length. */
-	socket = bytes == sizeof(tuple.ipv4)
-			 ? bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0)
-			 : bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	if (socket) {
 		known = socket->state != BPF_TCP_LISTEN;
 		bpf_sk_release(socket);

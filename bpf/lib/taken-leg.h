@@ -10,29 +10,14 @@
 static __noinline int find_leg(struct __sk_buff *skb, struct segment *reset)
 {
 	struct bpf_sock_tuple tuple = {};
-	struct bpf_tcp_sock *leg = 0;
-	struct bpf_sock *socket, *full;
+	__u32 bytes = fill_tuple(&tuple, &reset->source, reset->source_port, &reset->destination, reset->destination_port);
+	struct bpf_sock *socket = find_socket(skb, &tuple, bytes), *own;
+	struct bpf_tcp_sock *leg;
 
-	if (is_ipv4(&reset->source)) {
-		tuple.ipv4.saddr = reset->source.words[3];
-		tuple.ipv4.daddr = reset->destination.words[3];
-		tuple.ipv4.sport = reset->source_port;
-		tuple.ipv4.dport = reset->destination_port;
-		socket = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		for (int i = 0; i < 4; i++) {
-			tuple.ipv6.saddr[i] = reset->source.words[i];
-			tuple.ipv6.daddr[i] = reset->destination.words[i];
-		}
-		tuple.ipv6.sport = reset->source_port;
-		tuple.ipv6.dport = reset->destination_port;
-		socket = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	}
 	if (!socket)
 		return 0;
-	full = bpf_sk_fullsock(socket);
-	if (full && full->state != BPF_TCP_LISTEN && (full->mark & mark_mask) == mark_proxy)
-		leg = bpf_tcp_sock(full);
+	own = as_proxys(socket);
+	leg = own ? bpf_tcp_sock(own) : 0;
 	if (leg) {
 		reset->seq = bpf_htonl(leg->rcv_nxt);
 		reset->ack = bpf_htonl(leg->snd_nxt);

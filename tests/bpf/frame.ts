@@ -107,6 +107,14 @@ export function tcp(
   return withChecksum(segment, 16, ends, protocols.tcp);
 }
 
+/** A TCP segment without payload in a whole frame, of the family of its ends. */
+export function tcpFrame(ends: Ends, sourcePort: number, port: number, bits?: number): Uint8Array {
+  const segment = tcp(ends, sourcePort, port, bits);
+  return ends.source.includes(':')
+    ? ethernet(0x86dd, ipv6({ ...ends, next: protocols.tcp }, segment))
+    : ethernet(0x0800, ipv4({ ...ends, protocol: protocols.tcp }, segment));
+}
+
 export function udp(ends: Ends, sourcePort: number, port: number, payload = new Uint8Array()): Uint8Array {
   const datagram = joined(be16(sourcePort), be16(port), be16(8 + payload.length), [0, 0], payload);
   return withChecksum(datagram, 6, ends, protocols.udp);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Datapath, noSet, openPacketRunner, proxyPort, setNumber } from '@weir/bpf';
-import { type Ends, ethernet, flags, ipv4, ipv6, protocols, tcp } from './frame.ts';
+import { type Ends, flags, tcpFrame } from './frame.ts';
 import {
   addressIn,
   apply,
@@ -184,11 +184,7 @@ for (const family of families)
         await legsFrom(legPort);
         await connect();
         const back: Ends = { source: visitor, destination: alpha };
-        const segment = tcp(back, 80, legPort, flags.ack);
-        const frame =
-          family === 'IPv4'
-            ? ethernet(0x0800, ipv4({ ...back, protocol: protocols.tcp }, segment))
-            : ethernet(0x86dd, ipv6({ ...back, next: protocols.tcp }, segment));
+        const frame = tcpFrame(back, 80, legPort, flags.ack);
         const runner = openPacketRunner({ instance: lab, marks, bpffs });
         const link = way === 'from-network' ? outside.link : workloads.alpha.link;
         const { events } = runner.run(frame, { hook: way, ifindex: linkOf(link) });

@@ -12,7 +12,7 @@ import {
   setNumber,
 } from '@weir/bpf';
 import { waitUntil } from '../integration/wait-until.ts';
-import { type Ends, ethernet, flags, ipv4, ipv6, protocols, tcp } from './frame.ts';
+import { type Ends, flags, tcpFrame } from './frame.ts';
 import {
   addressIn,
   apply,
@@ -87,12 +87,6 @@ describe('connection tracking', () => {
     const beta = addressIn(family, workloads.beta);
     const there: Ends = { source: alpha, destination: beta };
     const back: Ends = { source: beta, destination: alpha };
-    const frame = (ends: Ends, sourcePort: number, to: number, bits?: number): Uint8Array => {
-      const segment = tcp(ends, sourcePort, to, bits);
-      return family === 'IPv4'
-        ? ethernet(0x0800, ipv4({ ...ends, protocol: protocols.tcp }, segment))
-        : ethernet(0x86dd, ipv6({ ...ends, next: protocols.tcp }, segment));
-    };
     const wordOf = ({ action, events: [event] }: PacketRun): string =>
       event?.kind === 'drop' ? event.reason : (event?.kind ?? action);
     const sends = (name: 'alpha' | 'beta', packet: Uint8Array): string =>
@@ -125,14 +119,18 @@ describe('connection tracking', () => {
       const sourcePort = family === 'IPv4' ? 30100 : 30101;
       ingress(l7);
       const client = await connect(beta, sourcePort);
-      assert.equal(sends('alpha', frame(there, sourcePort, 80)), 'redirect');
+      assert.equal(sends('alpha', tcpFrame(there, sourcePort, 80)), 'redirect');
       for (const bits of [flags.ack, flags.fin | flags.ack, flags.fin | flags.ack])
-        assert.equal(sends('beta', frame(back, 80, sourcePort, bits)), 'proxy-leg-unknown');
-      assert.equal(sends('alpha', frame(there, sourcePort, 80, flags.ack)), 'pass', 'the client goes on');
-      assert.equal(sends('beta', frame(back, 80, sourcePort, flags.rst)), 'pass', 'nobody answers a reset');
-      assert.equal(sends('beta', frame(back, 80, sourcePort, flags.ack)), 'proxy-leg-unknown');
+        assert.equal(sends('beta', tcpFrame(back, 80, sourcePort, bits)), 'proxy-leg-unknown');
+      assert.equal(sends('alpha', tcpFrame(there, sourcePort, 80, flags.ack)), 'pass', 'the client goes on');
       assert.equal(
-        sends('alpha', frame(there, sourcePort, 80, flags.ack)),
+        sends('beta', tcpFrame(back, 80, sourcePort, flags.rst)),
+        'pass',
+        'nobody answers a reset',
+      );
+      assert.equal(sends('beta', tcpFrame(back, 80, sourcePort, flags.ack)), 'proxy-leg-unknown');
+      assert.equal(
+        sends('alpha', tcpFrame(there, sourcePort, 80, flags.ack)),
         'pass',
         'the client still goes on',
       );
@@ -142,10 +140,10 @@ describe('connection tracking', () => {
     test(`the proxy has finished and forgotten a connection: who goes on sending is reset (${family})`, () => {
       ingress(l7);
       const bits = flags.fin | flags.ack;
-      assert.equal(sends('alpha', frame(there, 1000, 80)), 'redirect');
-      assert.equal(sends('alpha', frame(there, 1000, 80, bits)), 'proxy-leg-unknown');
+      assert.equal(sends('alpha', tcpFrame(there, 1000, 80)), 'redirect');
+      assert.equal(sends('alpha', tcpFrame(there, 1000, 80, bits)), 'proxy-leg-unknown');
       assert.equal(
-        sends('alpha', frame(there, 1000, 80, bits)),
+        sends('alpha', tcpFrame(there, 1000, 80, bits)),
         'proxy-leg-unknown',
         'and when it is repeated',
       );
@@ -154,13 +152,13 @@ describe('connection tracking', () => {
     test(`the proxy has forgotten a connection: a peer that goes on sending is reset, by any way in (${family})`, async () => {
       const from: Ends = { source: addressIn(family, outside), destination: beta };
       apply(datapath, 'beta', [{ direction: 'ingress', peer: 2, protocol: 6, port: 80, verdict: l7 }]);
-      assert.equal(arrives(frame(from, 1000, 80)), 'redirect');
-      assert.equal(arrives(frame(from, 1000, 80, flags.fin | flags.ack)), 'proxy-leg-unknown');
-      assert.equal(arrives(frame(from, 1000, 80, flags.rst)), 'pass', 'nobody answers a reset');
+      assert.equal(arrives(tcpFrame(from, 1000, 80)), 'redirect');
+      assert.equal(arrives(tcpFrame(from, 1000, 80, flags.fin | flags.ack)), 'proxy-leg-unknown');
+      assert.equal(arrives(tcpFrame(from, 1000, 80, flags.rst)), 'pass', 'nobody answers a reset');
       // Nobody has finished: it is asked once a second.
-      assert.equal(arrives(frame(from, 1001, 80)), 'redirect');
+      assert.equal(arrives(tcpFrame(from, 1001, 80)), 'redirect');
       await waitUntil('the reset', 5_000, async () => {
-        const seen = arrives(frame(from, 1001, 80, flags.ack));
+        const seen = arrives(tcpFrame(from, 1001, 80, flags.ack));
         return seen === 'proxy-leg-unknown' ? { done: true } : { seen };
       });
     });
@@ -171,9 +169,9 @@ describe('connection tracking', () => {
       const sending = setNumber(21);
       datapath.maps.pairs.set({ egressSet: sending, ingressSet: noSet }, { proxyPort: proxyPort(port) });
       apply(datapath, 'alpha', [{ direction: 'egress', peer: 2, verdict: { kind: 'l7', set: sending } }]);
-      assert.equal(sends('alpha', frame(away, 1000, 80)), 'redirect');
+      assert.equal(sends('alpha', tcpFrame(away, 1000, 80)), 'redirect');
       const place = { hook: 'to-workload', ifindex: linkOf(workloads.alpha.link) } as const;
-      const round = runner.run(frame(home, 80, 1000, flags.rst | flags.ack), place);
+      const round = runner.run(tcpFrame(home, 80, 1000, flags.rst | flags.ack), place);
       assert.equal(round.action, 'round');
       const run = runner.run(round.packet, { ...place, hook: 'from-workload', mark: round.mark });
       assert.equal(wordOf(run), 'pass');
@@ -187,7 +185,7 @@ describe('connection tracking', () => {
       for (const sourcePort of sourcePorts) names.push(await connect(beta, sourcePort));
       // Of no sequence that anybody waits for: the sockets live on.
       for (const sourcePort of sourcePorts) {
-        const hex = Buffer.from(frame(back, 80, sourcePort, flags.rst)).toString('hex');
+        const hex = Buffer.from(tcpFrame(back, 80, sourcePort, flags.rst)).toString('hex');
         await peer('beta').ask({ op: 'frame', interface: 'eth0', hex });
       }
       for (const name of names) assert.equal(await echoes(name), 'again');
@@ -209,7 +207,7 @@ describe('connection tracking', () => {
     });
 
     test(`a SYN that is sent again is judged again, and changes nothing (${family})`, () => {
-      const syn = frame(there, 1000, 80);
+      const syn = tcpFrame(there, 1000, 80);
       ingress(allow);
       assert.deepEqual([sends('alpha', syn), sends('alpha', syn)], ['allow', 'allow']);
       assert.equal([...runner.connections()].length, 1);
@@ -222,17 +220,17 @@ describe('connection tracking', () => {
     });
 
     test(`both ends open at once: each is judged, and the first keeps the entry (${family})`, () => {
-      assert.equal(sends('alpha', frame(there, 1000, 2000)), 'allow');
-      assert.equal(sends('beta', frame(back, 2000, 1000)), 'pass');
+      assert.equal(sends('alpha', tcpFrame(there, 1000, 2000)), 'allow');
+      assert.equal(sends('beta', tcpFrame(back, 2000, 1000)), 'pass');
       assert.deepEqual(
         [...runner.connections()].map(({ source }) => source.address),
         [alpha],
       );
       apply(datapath, 'alpha', [{ direction: 'ingress', peer: 1003, verdict: allow }]);
-      assert.equal(sends('beta', frame(back, 2000, 1000)), 'policy-default-deny');
+      assert.equal(sends('beta', tcpFrame(back, 2000, 1000)), 'policy-default-deny');
       apply(datapath, 'alpha', [{ direction: 'ingress', peer: 1002, protocol: 6, port: 1000, verdict: l7 }]);
       assert.equal(
-        sends('beta', frame(back, 2000, 1000)),
+        sends('beta', tcpFrame(back, 2000, 1000)),
         'proxy-required',
         'the proxy cannot stand between them',
       );
@@ -243,15 +241,15 @@ describe('connection tracking', () => {
         { direction: 'ingress', peer: 1001, protocol: 6, port: 80, verdict: allow },
         { direction: 'egress', peer: 1003, verdict: allow },
       ]);
-      assert.equal(sends('beta', frame(back, 80, 1000, flags.syn | flags.ack)), 'no-connection');
-      assert.equal(sends('beta', frame(back, 80, 1000, flags.rst)), 'no-connection');
-      assert.equal(sends('beta', frame(back, 80, 1000, flags.ack)), 'policy-default-deny');
+      assert.equal(sends('beta', tcpFrame(back, 80, 1000, flags.syn | flags.ack)), 'no-connection');
+      assert.equal(sends('beta', tcpFrame(back, 80, 1000, flags.rst)), 'no-connection');
+      assert.equal(sends('beta', tcpFrame(back, 80, 1000, flags.ack)), 'policy-default-deny');
       assert.equal(
-        sends('alpha', frame(there, 1000, 80, flags.ack)),
+        sends('alpha', tcpFrame(there, 1000, 80, flags.ack)),
         'allow',
         'taken for one that was forgotten',
       );
-      assert.equal(sends('beta', frame(back, 80, 1000, flags.ack)), 'pass', 'its answer');
+      assert.equal(sends('beta', tcpFrame(back, 80, 1000, flags.ack)), 'pass', 'its answer');
     });
 
     test(`the table is full: direct connections go on, proxied ones end (${family})`, async () => {
